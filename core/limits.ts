@@ -1,0 +1,91 @@
+/**
+ * Every default and bound in one place, each with its reason. Times are
+ * milliseconds.
+ *
+ * @module
+ */
+import { invariant } from "./invariant.ts";
+
+/** Bounds of messages, threads and queues. */
+export const limits = {
+  /** Ops one thread may execute in one armor visit: a loop of insertions must end. */
+  opsPerThread: 1_000,
+  /** Armors one message may visit: a cycle of hops must end. */
+  hopsMax: 64,
+  /** Ops waiting in one itinerary. */
+  itineraryOpsMax: 256,
+  /** Encoded bytes of one message: four of these fit the stream's frame bound. */
+  messageBytesMax: 4 * 1024 * 1024,
+  /** Suspended threads per armor. */
+  continuationsMax: 4_096,
+  /** Messages one segment may start; a user message is admitted only while its lane has this room. */
+  sendsPerSegmentMax: 1_100,
+  /** Unacknowledged messages per peer and lane. */
+  outboxMax: 4_096,
+  /** Messages in flight per peer and lane before the first acknowledgement. */
+  windowMax: 256,
+  /** Timers one armor may hold. */
+  timersMax: 4_096,
+  /** Named in-doubt messages in one `armor.rewound` event; the rest is counted. */
+  inDoubtNamesMax: 100,
+  /** Events a daemon keeps. */
+  eventsMax: 10_000,
+  /** First and last pause between retransmissions of an unacknowledged message. */
+  retransmitFirstMs: 200,
+  retransmitCapMs: 2_000,
+} as const;
+
+/** Detection and recovery times. */
+export const timing = {
+  /** Pause between liveness asks. */
+  heartbeatIntervalMs: 250,
+  /** Unanswered asks (asked on time) until a watched armor or guard is failed: 1–1.25 s. */
+  heartbeatMisses: 4,
+  /** Unanswered asks until a node is suspect, and until other daemons are asked to probe it. */
+  nodeSuspectMisses: 2,
+  nodeFailedMisses: 5,
+  /** Wait for other daemons' word before a silent node is declared failed. */
+  nodeConfirmMs: 400,
+  /** Wait for promises beyond the majority in a takeover. */
+  takeoverGatherMs: 500,
+  /** A takeover whose FTM has not announced itself by then is tried again. */
+  takeoverRetryMs: 3_000,
+  /** An FTM unheard for this long may be voted out. */
+  ftmHeardMs: 1_000,
+  /** Acknowledgement of an operator's change, then `unknown`. */
+  operatorDeadlineMs: 5_000,
+  /** An armor that does not register within this time after its start is started again. */
+  registerWithinMs: 5_000,
+  /** Planned absence of a node (daemon ended by SIGTERM). */
+  plannedAbsenceMs: 60_000,
+  /** A restarted daemon waits this long for its registered peers before it decides alone. */
+  coldStartWaitMs: 3_000,
+  /** Operator's stop: SIGTERM, then SIGKILL. */
+  stopGraceMs: 10_000,
+  /** A program in state T this long hangs. */
+  stoppedIsHungMs: 1_000,
+  /** Pause between looks at the state of running programs. */
+  watchIntervalMs: 200,
+  /** Pause between self-audits. */
+  selfAuditMs: 10_000,
+} as const;
+
+/** Defaults of the restart policy of applications. */
+export const restartDefaults = {
+  /** Delay of the second restart in a row; the first is immediate. Doubles from here. */
+  firstDelayMs: 100,
+  delayCapMs: 30_000,
+  /** Time up after which the count starts anew. */
+  resetAfterMs: 10_000,
+  /** This many restarts within the window is a crash loop. */
+  crashLoopRestarts: 10,
+  crashLoopWindowMs: 60_000,
+} as const;
+
+invariant(limits.outboxMax > limits.sendsPerSegmentMax, "an outbox holds what one segment sends");
+invariant(limits.windowMax < limits.outboxMax, "the window is smaller than the outbox");
+invariant(timing.nodeSuspectMisses < timing.nodeFailedMisses, "suspect comes before failed");
+invariant(
+  timing.heartbeatIntervalMs * (timing.nodeFailedMisses + 1) + timing.nodeConfirmMs < 2_500,
+  "a node's failure is declared early enough for a move within 3 s",
+);

@@ -1,0 +1,414 @@
+/**
+ * Reliable channel between two armors: per-lane sequence numbers,
+ * retransmission, in-order delivery, duplicates dropped. Pure: frames and
+ * `nowMs` in, frames out; the microkernel decides when a message counts as
+ * handled, so acknowledgements never run ahead of commits.
+ *
+ * A channel is named by both ends and both ends' generations. `hello` and
+ * `welcome` agree on numbers whenever a generation is new to the other side;
+ * what neither side can prove handled or unhandled is reported as in doubt.
+ * Source of the idea: sequence numbers and cumulative acks as in TCP, the
+ * incarnation check as in SCTP's verification tag.
+ *
+ * @module
+ */
+import type { ChannelSnapshot, LaneNumbers, OutboxEntry } from "./checkpoint.ts";
+import type { AckFrame, DataFrame, Frame, HelloFrame, WelcomeFrame } from "./frame.ts";
+import { compareGenerations, type Generation } from "./generation.ts";
+import { invariant } from "./invariant.ts";
+import { limits } from "./limits.ts";
+import type { Lane } from "./message.ts";
+import type { ArmorId } from "./micro_operation.ts";
+
+/** An outbox entry with what is lost on restart. */
+interface Waiting {
+  sequence: number;
+  readonly body: Uint8Array;
+  readonly deadlineAtMs: number | undefined;
+}
+
+/** What a received frame means to the microkernel. */
+export type Received =
+  | { readonly kind: "deliver"; readonly lane: Lane; readonly sequence: number; readonly frame: DataFrame }
+  | { readonly kind: "rewound"; readonly inDoubt: readonly Uint8Array[]; readonly lost: number }
+  | { readonly kind: "nothing" };
+
+const lanes: readonly Lane[] = ["system", "user"];
+const nothing: Received = { kind: "nothing" };
+
+/** One armor's end of the channel to one peer, both directions. */
+export class ReliableChannel {
+  readonly #marks: Record<Lane, number> = { system: 0, user: 0 };
+  readonly #next: Record<Lane, number> = { system: 1, user: 1 };
+  readonly #acked: Record<Lane, number> = { system: 0, user: 0 };
+  readonly #outbox: Record<Lane, Waiting[]> = { system: [], user: [] };
+  readonly #ackDue: Record<Lane, boolean> = { system: false, user: false };
+  /** After a rewind: messages numbered from here on were queued after it. */
+  #rewoundAt: LaneNumbers | undefined;
+  #previous: Generation | undefined;
+  #inbound: Generation | undefined;
+  #outbound: Generation | undefined;
+  #numbered: Generation;
+  /** The peer has answered `hello` since this process started or last lost trust. */
+  #agreed = false;
+  /** Transmit everything in the window again, without waiting for the back-off. */
+  #resend = false;
+  #attempt: number;
+  /** Transmitted messages are a prefix of the outbox of this length. */
+  readonly #transmitted: Record<Lane, number> = { system: 0, user: 0 };
+  /** No deadline of an untransmitted message is earlier. */
+  #deadlineAtMs = Infinity;
+  #window = 0;
+  #retransmitAtMs: number | undefined;
+  #backoffMs: number = limits.retransmitFirstMs;
+  readonly #replies: Frame[] = [];
+  /** The agreement, or an acknowledgement, changed since the last commit. */
+  dirty: "no" | "acked" | "agreement" = "no";
+  /** A user message was not admitted: tell the peer when there is room again. */
+  refused = false;
+
+  /**
+   * @param attempt Random start of the numbers that tie `welcome` to `hello`.
+   * @param saved What a checkpoint holds; of another generation: this is a rewind.
+   * @param deadlineOf Absolute deadline of a restored message.
+   */
+  constructor(
+    readonly self: ArmorId,
+    readonly peer: ArmorId,
+    readonly generation: Generation,
+    attempt: number,
+    saved?: ChannelSnapshot,
+    deadlineOf: (body: Uint8Array) => number | undefined = () => undefined,
+  ) {
+    this.#attempt = attempt;
+    this.#numbered = saved?.numbered ?? generation;
+    if (!saved) return;
+    this.#previous = saved.previous;
+    this.#rewoundAt = saved.rewoundAt;
+    if (!this.#rewoundAt && compareGenerations(saved.numbered, generation) !== 0) {
+      this.#rewoundAt = saved.next;
+      this.dirty = "agreement";
+    }
+    this.#inbound = saved.inbound;
+    this.#outbound = saved.outbound;
+    for (const lane of lanes) {
+      this.#marks[lane] = saved.marks[lane];
+      this.#next[lane] = saved.next[lane];
+      this.#acked[lane] = saved.acked[lane];
+    }
+    for (const { lane, sequence, body } of saved.outbox) {
+      this.#outbox[lane].push({ sequence, body, deadlineAtMs: deadlineOf(body) });
+      this.#transmitted[lane] += 1;
+    }
+  }
+
+  /** Messages the lane can still take. */
+  room(lane: Lane): number {
+    return limits.outboxMax - this.#outbox[lane].length;
+  }
+
+  /** Whether something waits for the peer. */
+  get pending(): boolean {
+    return this.#outbox.system.length > 0 || this.#outbox.user.length > 0;
+  }
+
+  /** Queue an encoded message; the caller has checked {@link room}. @returns Its number. */
+  enqueue(lane: Lane, body: Uint8Array, deadlineAtMs: number | undefined): number {
+    invariant(this.room(lane) > 0, `outbox to "${this.peer}" overflows`);
+    const sequence = this.#next[lane]++;
+    this.#outbox[lane].push({ sequence, body, deadlineAtMs });
+    if (deadlineAtMs !== undefined) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, deadlineAtMs);
+    return sequence;
+  }
+
+  /** The microkernel has committed the effects of this message. */
+  handled(lane: Lane, sequence: number): void {
+    invariant(sequence === this.#marks[lane] + 1, `message ${sequence} handled out of order`);
+    this.#marks[lane] = sequence;
+    this.#ackDue[lane] = true;
+  }
+
+  /** Take one frame from the peer. Replies wait in {@link replies}. */
+  receive(frame: Frame, nowMs: number): Received {
+    if (this.#isOlder(frame.fromGeneration)) return nothing;
+    if (frame.type === "hello") return this.#receiveHello(frame, nowMs);
+    if (compareGenerations(frame.toGeneration, this.generation) !== 0) {
+      if (frame.type === "data") this.#answerStranger(frame);
+      return nothing;
+    }
+    switch (frame.type) {
+      case "welcome":
+        return this.#receiveWelcome(frame, nowMs);
+      case "stranger":
+        this.#agreed = false;
+        this.kick(nowMs);
+        return nothing;
+      case "ack":
+        this.#receiveAck(frame, nowMs);
+        return nothing;
+      case "data":
+        return this.#receiveData(frame);
+    }
+  }
+
+  /**
+   * Frames to transmit now: `hello` while there is no agreement, then what the
+   * window allows, again after each back-off. One call per step.
+   */
+  outgoing(nowMs: number): Frame[] {
+    if (!this.pending) {
+      this.#retransmitAtMs = undefined;
+      return [];
+    }
+    const due = this.#retransmitAtMs !== undefined && nowMs >= this.#retransmitAtMs;
+    const again = due || this.#resend;
+    this.#resend = false;
+    const frames: Frame[] = [];
+    if (!this.#agreed) {
+      if (this.#retransmitAtMs === undefined || again) frames.push(this.#hello());
+    } else {
+      for (const lane of lanes) this.#transmit(lane, again, nowMs, frames);
+      // A closed window is asked for again; data alone would wait for ever.
+      if (frames.length === 0 && again && this.#window === 0) frames.push(this.#hello());
+    }
+    if (due) this.#backoffMs = Math.min(this.#backoffMs * 2, limits.retransmitCapMs);
+    if (again || this.#retransmitAtMs === undefined) this.#retransmitAtMs = nowMs + this.#backoffMs;
+    return frames;
+  }
+
+  /** Replies and acknowledgements made since the last call. `window`: user messages that would be admitted. */
+  replies(window: number): Frame[] {
+    const frames = this.#replies.splice(0).map((frame) => frame.type === "welcome" ? { ...frame, window } : frame);
+    for (const lane of lanes) {
+      if (!this.#ackDue[lane] || !this.#inbound) continue;
+      this.#ackDue[lane] = false;
+      frames.push({
+        type: "ack",
+        from: this.self,
+        to: this.peer,
+        fromGeneration: this.generation,
+        toGeneration: this.#inbound,
+        lane,
+        mark: this.#marks[lane],
+        window,
+      });
+    }
+    return frames;
+  }
+
+  /** Acknowledge again, to tell a sender that was refused of new room. */
+  announceRoom(): void {
+    this.refused = false;
+    this.#ackDue.user = true;
+  }
+
+  /** Transmit at once what waits: the way to the peer has changed. */
+  kick(nowMs: number): void {
+    this.#backoffMs = limits.retransmitFirstMs;
+    if (this.pending) this.#retransmitAtMs = nowMs;
+  }
+
+  /** When {@link outgoing} wants to be called next. */
+  get wakeAtMs(): number | undefined {
+    if (this.#deadlineAtMs === Infinity) return this.#retransmitAtMs;
+    return Math.min(this.#retransmitAtMs ?? Infinity, this.#deadlineAtMs + 1);
+  }
+
+  /**
+   * Take out messages whose deadline passed before they were ever transmitted:
+   * only of these is it certain that they had no effect.
+   */
+  takeExpired(nowMs: number): Uint8Array[] {
+    if (nowMs <= this.#deadlineAtMs) return [];
+    this.#deadlineAtMs = Infinity;
+    const expired: Uint8Array[] = [];
+    for (const lane of lanes) {
+      const first = this.#transmitted[lane];
+      const kept = this.#outbox[lane].filter(({ body, deadlineAtMs = Infinity }, index) => {
+        if (index < first || nowMs <= deadlineAtMs) {
+          if (index >= first) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, deadlineAtMs);
+          return true;
+        }
+        expired.push(body);
+        return false;
+      });
+      if (kept.length === this.#outbox[lane].length) continue;
+      this.#replaceOutbox(lane, kept, this.#acked[lane]);
+      this.dirty = "agreement";
+    }
+    return expired;
+  }
+
+  /** Numbers acknowledged by the peer. */
+  get acked(): { system: number; user: number } {
+    return { ...this.#acked };
+  }
+
+  /** The durable part. */
+  snapshot(): ChannelSnapshot {
+    const outbox: OutboxEntry[] = lanes.flatMap((lane) =>
+      this.#outbox[lane].map(({ sequence, body }) => ({ lane, sequence, body }))
+    );
+    return {
+      peer: this.peer,
+      ...(this.#inbound && { inbound: this.#inbound }),
+      ...(this.#outbound && { outbound: this.#outbound }),
+      numbered: this.#numbered,
+      ...(this.#previous && { previous: this.#previous }),
+      ...(this.#rewoundAt && { rewoundAt: this.#rewoundAt }),
+      marks: { ...this.#marks },
+      next: { ...this.#next },
+      acked: { ...this.#acked },
+      outbox,
+    };
+  }
+
+  #isOlder(from: Generation): boolean {
+    return (this.#inbound !== undefined && compareGenerations(from, this.#inbound) < 0) ||
+      (this.#outbound !== undefined && compareGenerations(from, this.#outbound) < 0);
+  }
+
+  #receiveHello(frame: HelloFrame, nowMs: number): Received {
+    const same = this.#inbound && compareGenerations(frame.fromGeneration, this.#inbound) === 0;
+    const continues = !same && this.#inbound && frame.previous &&
+      compareGenerations(frame.previous, this.#inbound) === 0;
+    if (!same) {
+      if (!continues) this.#marks.system = this.#marks.user = 0;
+      this.#inbound = frame.fromGeneration;
+      this.dirty = "agreement";
+      if (this.#outbound && compareGenerations(this.#outbound, frame.fromGeneration) !== 0) this.#agreed = false;
+    }
+    this.kick(nowMs);
+    this.#replies.push({
+      type: "welcome",
+      from: this.self,
+      to: this.peer,
+      fromGeneration: this.generation,
+      toGeneration: frame.fromGeneration,
+      marks: { ...this.#marks },
+      known: Boolean(same || continues),
+      attempt: frame.attempt,
+      window: 0,
+    });
+    return nothing;
+  }
+
+  #receiveWelcome(frame: WelcomeFrame, nowMs: number): Received {
+    if (frame.attempt !== this.#attempt) return nothing;
+    this.#attempt += 1;
+    const rewound = this.#outbound !== undefined && compareGenerations(frame.fromGeneration, this.#outbound) !== 0;
+    const inDoubt: Uint8Array[] = [];
+    let lost = 0;
+    for (const lane of lanes) {
+      const mark = frame.known ? frame.marks[lane] : 0;
+      const base = this.#rewoundAt?.[lane];
+      const waiting = this.#outbox[lane].filter(({ sequence }) => sequence > mark || (base !== undefined && sequence >= base));
+      const dropped = this.#outbox[lane].length - waiting.length;
+      const transmitted = Math.max(0, this.#transmitted[lane] - dropped);
+      if (rewound || mark < this.#acked[lane]) {
+        inDoubt.push(...waiting.slice(0, transmitted).map(({ body }) => body));
+      }
+      if (frame.known) lost += Math.max(0, this.#acked[lane] - mark);
+      if (base !== undefined) lost += Math.max(0, mark - (base - 1));
+      const moved = (waiting[0]?.sequence ?? this.#next[lane]) !== mark + 1;
+      if (moved || waiting.length !== this.#outbox[lane].length) this.dirty = "agreement";
+      this.#replaceOutbox(lane, waiting, mark);
+      this.#transmitted[lane] = transmitted;
+      this.#acked[lane] = mark;
+    }
+    if (rewound || !this.#outbound || this.#rewoundAt) this.dirty = "agreement";
+    this.#rewoundAt = undefined;
+    if (compareGenerations(this.#numbered, this.generation) !== 0) {
+      this.#previous = this.#numbered;
+      this.#numbered = this.generation;
+    }
+    this.#outbound = frame.fromGeneration;
+    this.#agreed = true;
+    this.#resend = true;
+    this.#window = frame.window;
+    this.#backoffMs = limits.retransmitFirstMs;
+    this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : undefined;
+    return inDoubt.length > 0 || lost > 0 ? { kind: "rewound", inDoubt, lost } : nothing;
+  }
+
+  #receiveAck(frame: AckFrame, nowMs: number): void {
+    if (!this.#outbound || compareGenerations(frame.fromGeneration, this.#outbound) !== 0 || !this.#agreed) return;
+    this.#window = frame.window;
+    const { lane, mark } = frame;
+    if (mark <= this.#acked[lane] || mark >= this.#next[lane]) return;
+    this.#transmitted[lane] -= mark - this.#acked[lane];
+    this.#outbox[lane].splice(0, mark - this.#acked[lane]);
+    this.#acked[lane] = mark;
+    this.#previous = undefined;
+    if (this.dirty === "no") this.dirty = "acked";
+    this.#backoffMs = limits.retransmitFirstMs;
+    this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : undefined;
+  }
+
+  #receiveData(frame: DataFrame): Received {
+    if (!this.#inbound || compareGenerations(frame.fromGeneration, this.#inbound) !== 0) {
+      this.#answerStranger(frame);
+      return nothing;
+    }
+    const { lane, sequence } = frame;
+    if (sequence !== this.#marks[lane] + 1) {
+      this.#ackDue[lane] = true;
+      return nothing;
+    }
+    return { kind: "deliver", lane, sequence, frame };
+  }
+
+  /** Data between generations that have not met is refused, and the sender told to say hello. */
+  #answerStranger(frame: DataFrame): void {
+    if (this.#replies.some(({ type }) => type === "stranger")) return;
+    this.#replies.push({
+      type: "stranger",
+      from: this.self,
+      to: this.peer,
+      fromGeneration: this.generation,
+      toGeneration: frame.fromGeneration,
+    });
+  }
+
+  #hello(): HelloFrame {
+    this.#attempt += 1;
+    const previous = compareGenerations(this.#numbered, this.generation) !== 0 ? this.#numbered : this.#previous;
+    return {
+      type: "hello",
+      from: this.self,
+      to: this.peer,
+      fromGeneration: this.generation,
+      ...(previous && { previous }),
+      attempt: this.#attempt,
+    };
+  }
+
+  /** Number these messages anew from the one after `mark`. */
+  #replaceOutbox(lane: Lane, waiting: Waiting[], mark: number): void {
+    waiting.forEach((entry, index) => entry.sequence = mark + 1 + index);
+    this.#outbox[lane] = waiting;
+    this.#next[lane] = mark + 1 + waiting.length;
+  }
+
+  #transmit(lane: Lane, again: boolean, nowMs: number, frames: Frame[]): void {
+    const window = lane === "user" ? this.#window : limits.windowMax;
+    const last = this.#acked[lane] + window;
+    const outbox = this.#outbox[lane];
+    for (let index = again ? 0 : this.#transmitted[lane]; index < outbox.length; index++) {
+      const entry = outbox[index]!;
+      if (entry.sequence > last) break;
+      this.#transmitted[lane] = Math.max(this.#transmitted[lane], index + 1);
+      frames.push({
+        type: "data",
+        from: this.self,
+        to: this.peer,
+        fromGeneration: this.generation,
+        toGeneration: this.#outbound!,
+        lane,
+        sequence: entry.sequence,
+        ...(entry.deadlineAtMs !== undefined && { deadlineMs: entry.deadlineAtMs - nowMs }),
+        body: entry.body,
+      });
+    }
+  }
+}

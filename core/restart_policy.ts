@@ -1,0 +1,67 @@
+/**
+ * Restart policy: first restart at once, then a delay that doubles with jitter
+ * to a cap; reset after a time up; many restarts in a window are a crash loop.
+ * Never final: at the cap it goes on. Source of the idea: restart intensity of
+ * Erlang/OTP supervisors, the growing delay of Kubernetes. Pure.
+ *
+ * @module
+ */
+import type { RandomSource } from "./random.ts";
+
+/** Times in milliseconds. */
+export type RestartPolicy = {
+  readonly firstDelayMs: number;
+  readonly delayCapMs: number;
+  readonly resetAfterMs: number;
+  readonly crashLoopRestarts: number;
+  readonly crashLoopWindowMs: number;
+};
+
+/** Restarts so far; a value that can stand in element state. */
+export type RestartHistory = {
+  /** Restarts in a row without the time up that resets. */
+  readonly inRow: number;
+  /** Ages of recent restarts at the latest of them, in milliseconds: no clock value is stored. */
+  readonly recentAgesMs: readonly number[];
+};
+
+/** No restart yet. */
+export const noRestarts: RestartHistory = { inRow: 0, recentAgesMs: [] };
+
+/** What to do after an exit. */
+export interface RestartDecision {
+  readonly delayMs: number;
+  /** Too many within the window: another node may do better. */
+  readonly crashLoop: boolean;
+  readonly history: RestartHistory;
+}
+
+/**
+ * Decide the next restart.
+ *
+ * @param upMs How long the program ran; also the time since the last restart.
+ */
+export function decideRestart(
+  policy: RestartPolicy,
+  history: RestartHistory,
+  upMs: number,
+  random: RandomSource,
+): RestartDecision {
+  const inRow = upMs >= policy.resetAfterMs ? 0 : history.inRow;
+  const recentAgesMs = [...history.recentAgesMs.map((age) => age + upMs), 0]
+    .filter((age) => age < policy.crashLoopWindowMs)
+    .slice(-policy.crashLoopRestarts);
+  let delayMs = 0;
+  if (inRow > 0) {
+    delayMs = policy.firstDelayMs;
+    for (let doubling = 1; doubling < inRow && delayMs < policy.delayCapMs; doubling++) delayMs *= 2;
+    delayMs = Math.min(delayMs, policy.delayCapMs);
+    // Full periods in step would restart a whole fleet at once.
+    delayMs = Math.floor(delayMs * (80 + random.below(41)) / 100);
+  }
+  return {
+    delayMs,
+    crashLoop: recentAgesMs.length >= policy.crashLoopRestarts,
+    history: { inRow: inRow + 1, recentAgesMs },
+  };
+}
