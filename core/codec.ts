@@ -109,6 +109,7 @@ interface Shape {
 const shapes = new Map<string, Shape[]>();
 let shapeCount = 0;
 const shapesMax = 1_024;
+const shapesAlikeMax = 16;
 const shapeKeysMax = 24;
 
 function shapeOf(keys: string[]): Shape {
@@ -123,7 +124,11 @@ function shapeOf(keys: string[]): Shape {
       return shape;
     }
   }
-  if (++shapeCount > shapesMax || (known !== undefined && known.length >= shapeKeysMax)) {
+  if (known !== undefined && known.length >= shapesAlikeMax) {
+    shapeCount -= known.length;
+    known.length = 0;
+  }
+  if (++shapeCount > shapesMax) {
     shapes.clear();
     shapeCount = 1;
     known = undefined;
