@@ -1,0 +1,112 @@
+/**
+ * `npm run TASK` on a checkout with nothing but Node and npm: install the pinned
+ * packages if they are missing or old, then run the task with Bun.
+ *
+ * Usage: node build/npm_task.mjs TASK [ARGUMENTS…]
+ *
+ * @module
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { root, tool } from "./tools.mjs";
+
+const modules = join(root, "node_modules");
+const lockFile = join(root, "package-lock.json");
+const stampFile = join(modules, ".armor-installed");
+const lockFolder = join(root, "dist", ".install.lock");
+
+/** Whether node_modules is what package-lock.json says. */
+function installed() {
+  const wanted = createHash("sha256").update(readFileSync(lockFile)).digest("hex");
+  if (existsSync(stampFile)) return readFileSync(stampFile, "utf8") === wanted;
+  // Installed by hand: npm writes this file last.
+  const byHand = join(modules, ".package-lock.json");
+  return existsSync(byHand) && statSync(byHand).mtimeMs >= statSync(lockFile).mtimeMs;
+}
+
+function pause(ms) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+function alive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+
+/** Take the lock, or return once somebody else's install is complete. */
+function lockOrInstalled() {
+  mkdirSync(join(root, "dist"), { recursive: true });
+  const owner = join(lockFolder, "pid");
+  for (let unowned = 0;;) {
+    try {
+      mkdirSync(lockFolder);
+      writeFileSync(owner, String(process.pid));
+      return true;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+    }
+    let pid = 0;
+    try {
+      pid = Number(readFileSync(owner, "utf8"));
+    } catch {
+      // Between mkdir and write, or just released.
+    }
+    if (pid > 0 ? !alive(pid) : ++unowned > 25) {
+      rmSync(lockFolder, { recursive: true, force: true });
+      unowned = 0;
+      continue;
+    }
+    pause(200);
+    if (!existsSync(lockFolder) && installed()) return false;
+  }
+}
+
+function install() {
+  if (installed() || !lockOrInstalled()) return;
+  try {
+    if (installed()) return;
+    console.error("armor: installing the pinned packages (npm ci)");
+    const flags = ["ci", "--ignore-scripts", "--include=dev", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"];
+    const npm = process.env.npm_execpath;
+    const [command, args] = npm?.endsWith(".js") ? [process.execPath, [npm, ...flags]] : ["npm", flags];
+    const { status } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
+    if (status !== 0) throw new Error(`Cannot install packages: npm ci ended with status ${status}`);
+    writeFileSync(stampFile, createHash("sha256").update(readFileSync(lockFile)).digest("hex"));
+  } finally {
+    rmSync(lockFolder, { recursive: true, force: true });
+  }
+}
+
+const tasks = {
+  build: ["build/compile.ts"],
+  check: ["build/check.ts"],
+  test: ["build/test.ts"],
+  demo: ["build/demo.ts"],
+  bench: ["bench/run.ts"],
+};
+
+const [name = "", ...rest] = process.argv.slice(2);
+const task = tasks[name];
+if (task === undefined) {
+  console.error(`armor: unknown task "${name}": use ${Object.keys(tasks).join(", ")}`);
+  process.exit(2);
+}
+try {
+  install();
+  const child = spawn(tool("bun"), [...task, ...rest], { cwd: root, stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("exit", (status, signal) => {
+    if (signal !== null) console.error(`armor: ${name} was ended by ${signal}`);
+    process.exitCode = status ?? 1;
+  });
+} catch (error) {
+  console.error(`armor: ${error.message}`);
+  process.exitCode = 1;
+}

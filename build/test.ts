@@ -1,0 +1,107 @@
+/**
+ * `npm test`: build the executable, run the checks, then every test file in a
+ * process of its own, fast ones first, then the core's tests on Deno. A file that
+ * does not end in its time is ended. The last line sums up everything:
+ * `N passed, N failed, N skipped`.
+ *
+ * Usage: bun build/test.ts [PART OF A PATH…]
+ *
+ * @module
+ */
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { checks } from "./check.ts";
+import { compile } from "./compile.ts";
+import { type Counts, runTests } from "./run_tests.ts";
+import { findTool, root, tool } from "./tools.mjs";
+
+/** Groups of test files by folder, fast to slow; what is in none comes with `rest`. */
+const groups = [
+  { folder: "tests", together: 2 },
+  { folder: "tests/core", together: 2 },
+  { folder: "tests/sim", together: 2, limitMs: 180_000 },
+  { folder: "rest", together: 1 },
+  { folder: "tests/runtime", together: 1, needsBinary: true },
+  { folder: "tests/e2e", together: 1, limitMs: 180_000, needsBinary: true },
+];
+
+/** Tests that also run on Deno. */
+const onDeno = ["tests/bun_test_on_deno_test.ts", "tests/core/**/*_test.ts"];
+
+const defaultLimitMs = 60_000;
+/** All tests together: continuous integration allows ten minutes with installation. */
+const deadlineMs = Date.now() + 520_000;
+
+const wanted = process.argv.slice(2);
+const isWanted = (path: string): boolean => wanted.length === 0 || wanted.some((part) => path.includes(part));
+const total = { passed: 0, failed: 0, skipped: 0 };
+
+function report(name: string, counts: Counts, tookMs: number, output = ""): void {
+  for (const key of ["passed", "failed", "skipped"] as const) total[key] += counts[key];
+  const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
+  const numbers = `${counts.passed} passed, ${counts.failed} failed${skipped}`;
+  console.log(`${counts.failed === 0 ? "ok    " : "FAILED"} ${name}: ${numbers} (${(tookMs / 1_000).toFixed(1)} s)`);
+  // What a test says of what it could not do is always shown; the rest only after a failure.
+  if (counts.failed > 0) console.log(output.trimEnd());
+  else for (const line of output.split("\n")) if (/^skip/i.test(line)) console.log(`       ${line}`);
+}
+
+/** Run one thing that passes or fails as a whole. */
+async function step(name: string, body: () => string[] | Promise<string[]>): Promise<boolean> {
+  const startMs = Date.now();
+  const found = await Promise.resolve().then(body).catch((error) => [(error as Error).message]);
+  const failed = found.length > 0 ? 1 : 0;
+  report(name, { passed: 1 - failed, failed, skipped: 0 }, Date.now() - startMs, found.join("\n"));
+  return failed === 0;
+}
+
+/** A file may ask for more time in a comment: `time limit: 300 s`. */
+function limitOf(file: string, groupLimitMs = defaultLimitMs): number {
+  const own = /time limit: (\d+) s/.exec(readFileSync(join(root, file), "utf8"))?.[1];
+  return Math.max(1_000, Math.min(own === undefined ? groupLimitMs : Number(own) * 1_000, deadlineMs - Date.now()));
+}
+
+function groupOf(file: string): string {
+  const folder = file.split("/").slice(0, -1).join("/");
+  const group = groups.find((candidate) => folder === candidate.folder || folder.startsWith(`${candidate.folder}/`) && candidate.folder !== "tests");
+  return group?.folder ?? "rest";
+}
+
+let binary = process.env["ARMOR_BINARY"];
+const built = binary !== undefined || await step("build dist/armor", async () => {
+  binary = await compile();
+  return [];
+});
+if (wanted.length === 0) for (const [name, check] of Object.entries(checks)) await step(name, check);
+
+const env = { ARMOR_BINARY: binary ?? "", DENO_DIR: join(root, "dist", ".deno"), DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
+const files = globSync("tests/**/*_test.ts", { cwd: root }).sort().filter(isWanted);
+
+for (const { folder, together, limitMs, needsBinary } of groups) {
+  const list = files.filter((file) => groupOf(file) === folder);
+  if (needsBinary && !built && list.length > 0) {
+    console.log(`       ${list.length} files of ${folder} not run: there is no dist/armor`);
+    continue;
+  }
+  const waiting = [...list];
+  const worker = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const run = await runTests(tool("bun"), ["test", `./${file}`], env, limitOf(file, limitMs));
+      report(file, run.counts, run.tookMs, run.output);
+    }
+  };
+  await Promise.all(Array.from({ length: together }, worker));
+}
+
+const forDeno = globSync(onDeno, { cwd: root }).sort().filter(isWanted);
+const deno = findTool("deno");
+if (deno === undefined) console.log("       skipped: tests on Deno: there is no Deno for this platform");
+else if (forDeno.length > 0) {
+  const args = ["test", "-A", "--no-check", "--quiet", ...forDeno];
+  const run = await runTests(deno, args, env, Math.max(1_000, Math.min(180_000, deadlineMs - Date.now())));
+  report(`${forDeno.length} files on Deno`, run.counts, run.tookMs, run.output);
+}
+
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);

@@ -1,0 +1,42 @@
+/**
+ * Armor: a high-availability runtime. Run as a program it is the `armor` command;
+ * imported it gives what an element is written with.
+ *
+ * @example
+ * ```ts
+ * import { element } from "./mod.ts";
+ * const counter = element({
+ *   name: "counter",
+ *   version: 1,
+ *   state: { count: 0 },
+ *   handlers: { "counter.add": (state) => ({ count: state.count + 1 }) },
+ * });
+ * ```
+ *
+ * @module
+ */
+import process from "node:process";
+import { main } from "./armors/main.ts";
+
+export { element } from "./core/element.ts";
+export type {
+  ArmorIdentity,
+  Completion,
+  Element,
+  EventRecord,
+  Handler,
+  OutgoingMessage,
+  Thread,
+  WorkRequest,
+} from "./core/element.ts";
+export { op } from "./core/micro_operation.ts";
+export type { ArmorId, MicroOperation } from "./core/micro_operation.ts";
+export type { Data, DataRecord } from "./core/data.ts";
+export type { HostCommand } from "./core/effects.ts";
+export type { Failure, FailureCode, Lane, Message } from "./core/message.ts";
+export type { Payload } from "./core/payload.ts";
+export type { RandomSource } from "./core/random.ts";
+export { ArmorError, OperationError } from "./core/errors.ts";
+export { InvariantError } from "./core/invariant.ts";
+
+if (import.meta.main) await main(process.argv.slice(2));
