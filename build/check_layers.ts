@@ -8,13 +8,15 @@
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import process from "node:process";
-import { type Import, imports } from "./source_tokens.ts";
+import { type Import, imports, tokens } from "./source_tokens.ts";
 import { root } from "./tools.mjs";
 
 /** One layer: which files it holds and which layers they may import. */
 interface Layer {
   readonly name: string;
   readonly files: RegExp;
+  /** Only files that call this function. */
+  readonly calls?: string;
   readonly may: readonly string[];
   /** Layers of which only types may be imported. */
   readonly mayTypes?: readonly string[];
@@ -29,9 +31,11 @@ export const layers: readonly Layer[] = [
   // The words that elements, hosts and the command line share.
   { name: "shapes", files: /^armors\/(application_schema|environment|name_rule|shapes|version)\.ts$/, may: ["shapes", "core"] },
   // Lists of elements, with their options.
-  { name: "armors", files: /^armors\/([^/]+|elements\/basic)\.ts$/, may: ["armors", "elements", "shapes", "core"] },
-  { name: "elements", files: /^armors\/elements\//, may: ["shapes", "core"], mayTypes: ["elements"] },
-  { name: "host", files: /^armors\/host\//, may: ["host", "armors", "elements", "shapes", "transports", "core"] },
+  { name: "armors", files: /^armors\/([^/]+|elements\/basic)\.ts$/, may: ["armors", "elements", "parts", "shapes", "core"] },
+  { name: "elements", files: /^armors\/elements\//, calls: "element", may: ["parts", "shapes", "core"], mayTypes: ["elements"] },
+  // What an element has put into a file of its own.
+  { name: "parts", files: /^armors\/elements\//, may: ["parts", "shapes", "core"], mayTypes: ["elements"] },
+  { name: "host", files: /^armors\/host\//, may: ["host", "armors", "elements", "parts", "shapes", "transports", "core"] },
   { name: "cli", files: /^cli\//, may: ["cli", "host", "armors", "shapes", "transports", "core"] },
   { name: "console", files: /^console\//, may: ["console"], mayTypes: ["core"] },
 ];
@@ -55,21 +59,29 @@ interface Edge extends Import {
  */
 export function checkLayers(folder: string): string[] {
   const files = globSync(["mod.ts", "{armors,cli,console,core,transports}/**/*.ts"], { cwd: folder }).sort();
-  const edges = files.flatMap((file) =>
-    imports(readFileSync(join(folder, file), "utf8"))
+  const sources = new Map(files.map((file) => [file, readFileSync(join(folder, file), "utf8")]));
+  const edges = [...sources].flatMap(([file, source]) =>
+    imports(source)
       .filter(({ from }) => from.startsWith("."))
-      .map((entry): Edge => ({ ...entry, file, target: normalize(join(dirname(file), entry.from)) }))
+      .map((entry): Edge => ({ ...entry, file, target: normalize(join(dirname(file), entry.from)) })),
   );
-  return [...edges.flatMap(violation), ...cycles(files, edges)];
+  const layerOf = (file: string): Layer | undefined =>
+    layers.find((layer) => layer.files.test(file) && (layer.calls === undefined || calls(sources.get(file), layer.calls)));
+  return [
+    ...edges.flatMap((edge) => violation(edge, layerOf(edge.file), layerOf(edge.target))),
+    ...cycles(files, edges),
+  ];
 }
 
-function layerOf(file: string): Layer | undefined {
-  return layers.find(({ files }) => files.test(file));
+/** Whether a source calls a function; a file that is not there counts as doing so. */
+function calls(source: string | undefined, name: string): boolean {
+  if (source === undefined) return true;
+  const list = tokens(source);
+  return list.some(({ value }, index) => value === name && /^[(<]$/.test(list[index + 1]?.value ?? ""));
 }
 
-function violation({ file, target, typeOnly, line }: Edge): string[] {
-  const from = layerOf(file);
-  const to = layerOf(target);
+function violation(edge: Edge, from: Layer | undefined, to: Layer | undefined): string[] {
+  const { file, target, typeOnly, line } = edge;
   if (from === undefined || to === undefined) return [`${file}:${line}: imports ${target}, which is in no layer`];
   if (from.may.includes(to.name) || (typeOnly && from.mayTypes?.includes(to.name))) return [];
   const only = from.mayTypes?.includes(to.name) ? " other than types" : "";

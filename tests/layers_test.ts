@@ -94,8 +94,8 @@ describe("checkLayers() finds", () => {
     ["core importing a transport", "core/a.ts", "import '../transports/b.ts';", "core may not import transports"],
     ["core importing an armor's types", "core/a.ts", "import type { A } from '../armors/b.ts';", "core may not import armors"],
     ["a transport importing the host", "transports/a.ts", "import '../armors/host/b.ts';", "transports may not import host"],
-    ["an element importing a transport", "armors/elements/a.ts", "import '../../transports/b.ts';", "elements may not import transports"],
-    ["an element importing another", "armors/elements/a.ts", "import '../elements/b.ts';", "other than types"],
+    ["an element importing a transport", "armors/elements/a.ts", "import '../../transports/b.ts'; element({});", "elements may not import transports"],
+    ["an element importing another", "armors/elements/a.ts", "import '../elements/b.ts'; element({});", "other than types"],
     ["an armor importing the host", "armors/a.ts", "export * from './host/b.ts';", "armors may not import host"],
     ["anybody importing the entry", "cli/a.ts", "await import('../armors/main.ts');", "cli may not import main"],
     ["an import from no layer", "cli/a.ts", "import '../tests/b.ts';", "is in no layer"],
@@ -112,10 +112,11 @@ describe("checkLayers() finds", () => {
     expect(checkLayers(folder)).toEqual(["cycle of imports: core/a.ts → core/b.ts → core/c.ts → core/a.ts"]);
   });
 
-  test("nothing in an element that uses another's types", () => {
+  test("nothing in an element that uses another's types and a file of its own", () => {
     const folder = plant({
-      "armors/elements/a.ts": "import type { B } from './b.ts'; export type A = B;",
-      "armors/elements/b.ts": "export type B = 1; // import '../../transports/c.ts'",
+      "armors/elements/a.ts": "import type { B } from './b.ts'; import { c } from './c.ts'; element({ c } as B);",
+      "armors/elements/b.ts": "export type B = 1; element<B>({}); // import '../../transports/c.ts'",
+      "armors/elements/c.ts": "import { d } from '../../core/d.ts'; export const c = d;",
     });
     expect(checkLayers(folder)).toEqual([]);
   });
