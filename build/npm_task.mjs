@@ -16,15 +16,16 @@ import { root, tool } from "./tools.mjs";
 const modules = join(root, "node_modules");
 const lockFile = join(root, "package-lock.json");
 const stampFile = join(modules, ".armor-installed");
+/** What npm has installed; it writes this last. */
+const npmList = join(modules, ".package-lock.json");
 const lockFolder = join(root, "dist", ".install.lock");
 
 /** Whether node_modules is what package-lock.json says. */
 function installed() {
   const wanted = createHash("sha256").update(readFileSync(lockFile)).digest("hex");
   if (existsSync(stampFile)) return readFileSync(stampFile, "utf8") === wanted;
-  // Installed by hand: npm writes this file last.
-  const byHand = join(modules, ".package-lock.json");
-  return existsSync(byHand) && statSync(byHand).mtimeMs >= statSync(lockFile).mtimeMs;
+  // Installed by hand.
+  return existsSync(npmList) && statSync(npmList).mtimeMs >= statSync(lockFile).mtimeMs;
 }
 
 function pause(ms) {
@@ -68,16 +69,23 @@ function lockOrInstalled() {
   }
 }
 
+/**
+ * `npm install --no-save` takes the versions of package-lock.json like `npm ci`, but
+ * leaves alone what is already right, so that programs running from node_modules go
+ * on, and does not mind a registry that lacks another platform's optional package.
+ */
 function install() {
   if (installed() || !lockOrInstalled()) return;
   try {
     if (installed()) return;
-    console.error("armor: installing the pinned packages (npm ci)");
-    const flags = ["ci", "--ignore-scripts", "--include=dev", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"];
+    console.error("armor: installing the pinned packages");
+    // Neither stamp nor npm's own list: an install was cut short.
+    if (!existsSync(stampFile) && !existsSync(npmList)) rmSync(modules, { recursive: true, force: true });
+    const flags = "--no-save --ignore-scripts --include=dev --include=optional --no-audit --no-fund --loglevel=error";
     const npm = process.env.npm_execpath;
-    const [command, args] = npm?.endsWith(".js") ? [process.execPath, [npm, ...flags]] : ["npm", flags];
-    const { status } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
-    if (status !== 0) throw new Error(`Cannot install packages: npm ci ended with status ${status}`);
+    const [command, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
+    const run = spawnSync(command, [...first, "install", ...flags.split(" ")], { cwd: root, stdio: ["ignore", 2, 2] });
+    if (run.status !== 0) throw new Error(`Cannot install packages: npm install ended with status ${run.status}`);
     writeFileSync(stampFile, createHash("sha256").update(readFileSync(lockFile)).digest("hex"));
   } finally {
     rmSync(lockFolder, { recursive: true, force: true });
