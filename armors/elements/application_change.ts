@@ -1,0 +1,87 @@
+/**
+ * What an operator's request changes in the application table. Idempotent, so
+ * that a command whose acknowledgement was lost can be repeated.
+ *
+ * @module
+ */
+import { type Data, dataEqual } from "../../core/data.ts";
+import { OperationError, UsageError } from "../../core/errors.ts";
+import type { Epoch } from "../../core/generation.ts";
+import type { Payload } from "../../core/payload.ts";
+import { type Application, parseApplication } from "../application_schema.ts";
+import type { ApplicationEntry } from "../shapes.ts";
+import type { OperationAnswer } from "./operator.ts";
+
+/** Entries to set and to remove, and what the operator is told. */
+export type ApplicationChange = {
+  readonly set: { [key: string]: Data };
+  readonly unset: string[];
+  readonly answer: OperationAnswer;
+};
+
+type Table = { readonly [key: string]: Data };
+
+/**
+ * Read payload fields `operation` and `args`, and decide.
+ *
+ * @throws {OperationError} `usage` or `refused`, with the line the operator sees.
+ */
+export function changeApplication(table: Table, payload: Payload, epoch: Epoch): ApplicationChange {
+  const operation = payload["operation"] as string;
+  const args = payload["args"] as { name?: unknown; application?: unknown };
+  if (operation === "application.submit") return submit(table, parse(args.application), epoch);
+  const name = String(args.name ?? "");
+  const key = `app:${name}`;
+  const entry = table[key] as ApplicationEntry | undefined;
+  if (!entry) {
+    if (operation === "application.remove") throw new OperationError("refused", `there is no application "${name}"`);
+    throw new OperationError("refused", `there is no application "${name}": see "armor status"`);
+  }
+  const changed = (fields: Partial<ApplicationEntry>): ApplicationChange => {
+    const revision = entry.revision + 1;
+    const next = { ...entry, ...fields, revision, revisionEpoch: epoch };
+    return { set: { [key]: next }, unset: [], answer: { ok: true, changed: true, revision } };
+  };
+  const same: ApplicationChange = { set: {}, unset: [], answer: { ok: true, changed: false, revision: entry.revision } };
+  switch (operation) {
+    case "application.stop":
+      return entry.desired === "stopped" ? same : changed({ desired: "stopped" });
+    case "application.start":
+      return entry.desired === "running" ? same : changed({ desired: "running", completed: [] });
+    case "application.restart":
+      return changed({ desired: "running", restart: entry.restart + 1, completed: [] });
+    case "application.remove":
+      return { set: {}, unset: [key], answer: { ok: true, changed: true } };
+    default:
+      throw new OperationError("usage", `unknown operation "${operation}"`);
+  }
+}
+
+/** The application in a request, checked again: any client may have sent it. */
+export function parse(input: unknown): Application {
+  try {
+    return parseApplication(input);
+  } catch (error) {
+    if (error instanceof UsageError) throw new OperationError("usage", error.message);
+    throw error;
+  }
+}
+
+function submit(table: Table, application: Application, epoch: Epoch): ApplicationChange {
+  if (application.singleton) {
+    throw new OperationError("refused", "--singleton is not available yet: it needs leases, without which a cut-off node could run a second copy");
+  }
+  const key = `app:${application.name}`;
+  const entry = table[key] as ApplicationEntry | undefined;
+  if (entry) {
+    if (dataEqual(entry.application as Data, application as Data)) {
+      return { set: {}, unset: [], answer: { ok: true, changed: false, revision: entry.revision } };
+    }
+    throw new OperationError(
+      "refused",
+      `application "${application.name}" exists with another specification: "armor remove ${application.name}" first, or choose another name`,
+    );
+  }
+  const next: ApplicationEntry = { application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] };
+  return { set: { [key]: next }, unset: [], answer: { ok: true, changed: true, revision: 1 } };
+}

@@ -1,0 +1,168 @@
+/**
+ * Application table: the FTM's durable state. Every change is stored and synced
+ * on enough daemons, the FTM's own included, before it is acknowledged.
+ *
+ * @module
+ */
+import type { Data, DataRecord } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { OperationError } from "../../core/errors.ts";
+import { compareEpochs, epochZero } from "../../core/generation.ts";
+import { timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+import { type ApplicationEntry, daemonOf, type NodeRegistration, quorum, type TableVersion } from "../shapes.ts";
+import { changeApplication } from "./application_change.ts";
+import type { NodeView } from "./registration.ts";
+import { compareVersions, tableEntries, type TableStore } from "./table_replica.ts";
+import type { FtmBegin } from "./takeover.ts";
+
+type State = { readonly version: TableVersion } & { readonly [key: string]: Data };
+type Waiting = { readonly key: string; readonly version: TableVersion };
+type Volatile = {
+  /** What each daemon has confirmed as stored. */
+  readonly stored: { readonly [node: string]: TableVersion };
+  /** What each daemon has been sent. */
+  readonly sent: { readonly [node: string]: TableVersion };
+  /** Changes since the version before, for those who have that. */
+  readonly last: TableStore | null;
+  readonly waiting: readonly Waiting[];
+};
+type Table = Thread<Volatile>;
+
+const commitWithinMs = timing.operatorDeadlineMs - 500;
+
+/** @param node The FTM's own node. */
+export function applicationTable(node: string): Element {
+  const change = (state: State, thread: Table, set: { [key: string]: Data }, unset: readonly string[] = []): State => {
+    const version = { epoch: state.version.epoch, sequence: state.version.sequence + 1 };
+    const next: { [key: string]: Data } = { ...state, ...set, version };
+    for (const key of unset) delete next[key];
+    thread.setVolatile({ ...thread.volatile, last: { version, base: state.version, set, unset } });
+    return next as State;
+  };
+
+  const spread = (state: State, thread: Table, nodes: readonly string[]): void => {
+    const { last } = thread.volatile;
+    const sent: Record<string, TableVersion> = { ...thread.volatile.sent };
+    for (const id of nodes) {
+      const before = sent[id];
+      if (before && compareVersions(before, state.version) === 0) continue;
+      const follows = before && last?.base && compareVersions(before, last.base) === 0;
+      const store: TableStore = follows ? last : { version: state.version, base: null, set: tableEntries(state), unset: [] };
+      const delivered = thread.send({
+        ops: [op("epoch.guard", daemonOf(id)), op("table.store", daemonOf(id)), op("table.stored", thread.self)],
+        payload: { epoch: state.version.epoch, store: store as unknown as Data, node: id },
+        lane: "system",
+      });
+      if (delivered) sent[id] = state.version;
+    }
+    thread.setVolatile({ ...thread.volatile, sent });
+  };
+
+  return element<State, Volatile>({
+    name: "application_table",
+    version: 1,
+    state: { version: { epoch: epochZero, sequence: 0 } },
+    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [] }),
+    blocking: ["table.commit"],
+    handlers: {
+      "ftm.begin": (_state, thread) => {
+        const { epoch, reports } = thread.payload["begin"] as unknown as FtmBegin;
+        let freshest = reports[0]!.table;
+        for (const { table } of reports) if (compareVersions(table.version, freshest.version) > 0) freshest = table;
+        thread.insert(op("table.begin-spread"));
+        return { ...freshest.entries, version: { epoch, sequence: 1 } };
+      },
+      "table.begin-spread": (state, thread) => spread(state, thread, registered(state)),
+      "table.read": (state, thread) => {
+        thread.payload["table"] = tableEntries(state);
+      },
+      "application.change": (state, thread) => {
+        const { set, unset, answer } = changeApplication(state, thread.payload, state.version.epoch);
+        thread.payload["answer"] = answer as unknown as Data;
+        if (Object.keys(set).length + unset.length === 0) return;
+        return change(state, thread, set, unset);
+      },
+      "application.completed": (state, thread) => {
+        const { name, instance } = thread.payload as { name: string; instance: string };
+        const entry = state[`app:${name}`] as ApplicationEntry | undefined;
+        if (!entry || entry.completed.includes(instance)) {
+          thread.finish();
+          return;
+        }
+        thread.event({ kind: "application.completed", subject: instance, node: thread.payload["node"] as string });
+        thread.insert(op("table.commit"), op("cluster.changed"));
+        return change(state, thread, { [`app:${name}`]: { ...entry, completed: [...entry.completed, instance] } });
+      },
+      "node.register": (state, thread) => {
+        const registration = thread.payload["registration"] as NodeRegistration;
+        const changes = { ...(thread.payload["replaced"] as DataRecord | undefined), [`node:${registration.id}`]: registration };
+        return change(state, thread, changes);
+      },
+      "table.commit": (state, thread) => {
+        if (thread.completion) {
+          if (!thread.completion.ok) {
+            throw new OperationError("unknown", "unknown: the change is not stored on enough nodes within 5 s; repeat the command");
+          }
+          for (const field of ["nodes", "table", "armors", "heard"]) delete thread.payload[field];
+          return;
+        }
+        spread(state, thread, registered(state));
+        const key = thread.block({ kind: "wait", timeoutMs: commitWithinMs });
+        const waiting = [...thread.volatile.waiting.slice(-1_000), { key, version: state.version }];
+        thread.setVolatile({ ...thread.volatile, waiting });
+        thread.after("settle", 0, "table.settle-now");
+      },
+      "table.stored": (state, thread) => {
+        const { node: id, stored } = thread.payload as unknown as { node: string; stored: TableVersion };
+        const before = thread.volatile.stored[id];
+        if (!before || compareVersions(stored, before) > 0) {
+          thread.setVolatile({ ...thread.volatile, stored: { ...thread.volatile.stored, [id]: stored } });
+        }
+        const sent = thread.volatile.sent[id];
+        if (sent && compareVersions(stored, state.version) < 0 && compareVersions(sent, state.version) === 0) {
+          // It lacks the base of a difference: the whole table once more.
+          const { [id]: _old, ...others } = thread.volatile.sent;
+          thread.setVolatile({ ...thread.volatile, sent: others });
+          if (compareEpochs(stored.epoch, state.version.epoch) <= 0) thread.after(`again ${id}`, 50, "table.again", { id });
+        }
+        thread.insert(op("nodes.read"), op("table.settle"));
+      },
+      "table.again": (state, thread) => spread(state, thread, [thread.payload["id"] as string]),
+      "table.settle-now": (_state, thread) => thread.insert(op("nodes.read"), op("table.settle")),
+      "table.settle": (state, thread) => {
+        if (thread.volatile.waiting.length === 0) return;
+        const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
+        const settled = (version: TableVersion): boolean => isSettled(state, thread.volatile.stored, nodes, version, node);
+        const waiting = thread.volatile.waiting.filter(({ key, version }) => {
+          if (!settled(version)) return true;
+          thread.complete(key, { ok: true, value: null });
+          return false;
+        });
+        thread.setVolatile({ ...thread.volatile, waiting });
+      },
+    },
+  });
+}
+
+function registered(state: State): string[] {
+  return Object.entries(state)
+    .filter(([key, value]) => key.startsWith("node:") && !(value as NodeRegistration).left)
+    .map(([key]) => key.slice(5));
+}
+
+/** 1 of 1; 2 of 2, or 1 once the peer is failed (availability mode); a majority from three up; always the own node. */
+function isSettled(
+  state: State,
+  stored: Volatile["stored"],
+  nodes: readonly NodeView[],
+  version: TableVersion,
+  own: string,
+): boolean {
+  const ids = registered(state);
+  const have = ids.filter((id) => stored[id] && compareVersions(stored[id], version) >= 0);
+  if (!have.includes(own)) return false;
+  if (ids.length !== 2) return have.length >= quorum(ids.length);
+  const peer = nodes.find(({ id }) => id !== own && ids.includes(id));
+  return have.length === 2 || peer?.state === "failed";
+}

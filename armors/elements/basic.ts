@@ -1,0 +1,17 @@
+/**
+ * The basic set of elements every armor contains. Source: "every armor process
+ * contains a basic set of elements that provide core functionality".
+ *
+ * @module
+ */
+import type { Element } from "../../core/element.ts";
+import { checkpointing } from "./checkpointing.ts";
+import { heartbeatReply } from "./heartbeat_reply.ts";
+import { messaging } from "./messaging.ts";
+import { reconfiguration } from "./reconfiguration.ts";
+import { selfAudit } from "./self_audit.ts";
+
+/** Messaging, heartbeat reply, checkpointing, reconfiguration, self-audit. */
+export function basicElements(): Element[] {
+  return [messaging(), heartbeatReply(), checkpointing(), reconfiguration(), selfAudit()];
+}

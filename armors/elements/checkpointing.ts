@@ -1,0 +1,25 @@
+/**
+ * Checkpointing: commit records are the microkernel's effects; this element
+ * takes orders and reports about the checkpoint as a whole.
+ *
+ * @module
+ */
+import { type Element, element } from "../../core/element.ts";
+
+/** `checkpoint.take` writes a snapshot; `checkpoint.restored` reports what the host found. */
+export function checkpointing(): Element {
+  return element({
+    name: "checkpointing",
+    version: 1,
+    state: {},
+    handlers: {
+      "checkpoint.take": (_state, thread) => thread.command({ kind: "checkpoint.snapshot", args: {} }),
+      "checkpoint.restored": (_state, thread) => {
+        const { damage = [], complete = true } = thread.payload;
+        for (const cause of damage as string[]) {
+          thread.event({ kind: "checkpoint.damaged", subject: thread.self, cause, rewind: !complete });
+        }
+      },
+    },
+  });
+}

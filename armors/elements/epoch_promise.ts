@@ -1,0 +1,85 @@
+/**
+ * Epoch promise: a daemon's word that it obeys no FTM of a lower epoch. The
+ * promise is synced before it is answered (the daemon's durability class). A
+ * daemon that still hears the FTM refuses to vote it out, unless the FTM's own
+ * daemon testifies that its process is gone.
+ *
+ * @module
+ */
+import type { Data } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { OperationError } from "../../core/errors.ts";
+import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
+import { timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { NodeReport } from "../shapes.ts";
+import type { Heard } from "./liveness_poll.ts";
+
+/** Who is FTM, as far as this daemon knows. */
+export type FtmLocation = { readonly epoch: Epoch; readonly node: string };
+
+type State = { readonly promised: Epoch; readonly ftm: FtmLocation | null };
+
+/** Payload field `vote` of a promise. */
+export type Vote =
+  | { readonly promised: true; readonly epoch: Epoch }
+  | { readonly promised: false; readonly epoch: Epoch; readonly because: "older" | "hears-ftm" };
+
+/** The daemon's vote, and the guard of every order that carries an epoch. */
+export function epochPromise(node: string): Element {
+  const follow = (state: State, thread: Thread, ftm: FtmLocation): State => {
+    thread.payload["ftm"] = ftm;
+    thread.insert(op("ftm.changed"));
+    return { promised: ftm.epoch, ftm };
+  };
+  return element<State>({
+    name: "epoch_promise",
+    version: 1,
+    state: { promised: epochZero, ftm: null },
+    handlers: {
+      "armor.started": (state, thread) => {
+        if (!state.ftm) return;
+        thread.payload["ftm"] = state.ftm;
+        thread.insert(op("ftm.changed"));
+      },
+      "epoch.prepare": (_state, thread) => {
+        thread.insert(op("liveness.read"), op("epoch.vote"));
+      },
+      "epoch.vote": (state, thread) => {
+        const epoch = thread.payload["epoch"] as Epoch;
+        const gone = thread.payload["gone"] as Epoch | null;
+        if (compareEpochs(epoch, state.promised) <= 0) {
+          thread.payload["vote"] = { promised: false, epoch: state.promised, because: "older" };
+          return;
+        }
+        const heardMs = (thread.payload["heard"] as Heard)["ftm"];
+        const testified = gone !== null && state.ftm !== null && compareEpochs(gone, state.ftm.epoch) >= 0;
+        if (heardMs !== undefined && heardMs < timing.ftmHeardMs && !testified) {
+          thread.payload["vote"] = { promised: false, epoch: state.promised, because: "hears-ftm" };
+          return;
+        }
+        thread.payload["vote"] = { promised: true, epoch };
+        thread.payload["report"] = { node, armors: [], table: { version: { epoch: epochZero, sequence: 0 }, entries: {} } } satisfies NodeReport as Data;
+        thread.insert(op("armors.report"), op("table.report"), op("ftm.fence"));
+        return { ...state, promised: epoch };
+      },
+      "epoch.announce": (state, thread) => {
+        const ftm = thread.payload["ftm"] as FtmLocation;
+        if (compareEpochs(ftm.epoch, state.promised) < 0) {
+          throw new OperationError("stale-epoch", `epoch ${ftm.epoch.number} is over: ${state.promised.number} was promised`);
+        }
+        if (state.ftm && compareEpochs(ftm.epoch, state.ftm.epoch) === 0) return;
+        return follow(state, thread, ftm);
+      },
+      "epoch.guard": (state, thread) => {
+        const epoch = thread.payload["epoch"] as Epoch;
+        if (compareEpochs(epoch, state.promised) < 0) {
+          throw new OperationError("stale-epoch", `orders of epoch ${epoch.number} are refused: ${state.promised.number} was promised`);
+        }
+      },
+      "epoch.read": (state, thread) => {
+        thread.payload["epochs"] = state;
+      },
+    },
+  });
+}

@@ -1,0 +1,77 @@
+/**
+ * Event log: a daemon holds the events of its node until an FTM has numbered
+ * them, and keeps the last numbered ones of the whole cluster for `armor events`.
+ *
+ * @module
+ */
+import type { Data, DataRecord } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { limits } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+
+/** Held events under `n1`, `n2`, … in order; `next` counts them. */
+type State = { readonly next: number } & { readonly [key: string]: Data };
+type Volatile = { readonly sending: boolean; readonly wallOffsetMs: number };
+
+const batchMax = 200;
+
+const held = (state: State): string[] =>
+  Object.keys(state).filter((key) => key !== "next").sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
+
+/** @param boot Identity of this boot; wall time, for display only, comes from `clock.wall`. */
+export function eventLog(node: string, boot: string): Element {
+  const flush = (state: State, thread: Thread<Volatile>): void => {
+    if (thread.volatile.sending) return;
+    const keys = held(state).slice(0, batchMax);
+    if (keys.length === 0) return;
+    const events = keys.map((key) => state[key]!);
+    const sent = thread.send({
+      ops: [op("events.record", "ftm"), op("events.recorded", thread.self)],
+      payload: { events, keys, node },
+      lane: "system",
+    });
+    if (sent) thread.setVolatile({ ...thread.volatile, sending: true });
+  };
+
+  return element<State, Volatile>({
+    name: "event_log",
+    version: 1,
+    state: { next: 1 },
+    volatile: () => ({ sending: false, wallOffsetMs: 0 }),
+    handlers: {
+      "armor.started": (state, thread) => flush(state, thread),
+      "ftm.changed": (state, thread) => {
+        thread.setVolatile({ ...thread.volatile, sending: false });
+        thread.after("flush", 0, "events.flush");
+        return state;
+      },
+      "clock.wall": (_state, thread) => {
+        thread.setVolatile({ ...thread.volatile, wallOffsetMs: thread.payload["offsetMs"] as number });
+      },
+      "events.flush": (state, thread) => flush(state, thread),
+      "events.note": (state, thread) => {
+        const next: { [key: string]: Data } = { ...state };
+        let number = state.next;
+        for (const event of thread.payload["events"] as DataRecord[]) {
+          next[`n${number}`] = { node, boot, ...event, wallMs: (event["atMs"] as number) + thread.volatile.wallOffsetMs, origin: `${node}/${number}` };
+          number += 1;
+        }
+        next["next"] = number;
+        const keys = held(next as State);
+        for (const key of keys.slice(0, Math.max(0, keys.length - limits.eventsMax))) delete next[key];
+        flush(next as State, thread);
+        return next as State;
+      },
+      "events.recorded": (state, thread) => {
+        const next: { [key: string]: Data } = { ...state };
+        for (const key of thread.payload["keys"] as string[]) delete next[key];
+        thread.setVolatile({ ...thread.volatile, sending: false });
+        thread.after("flush", 0, "events.flush");
+        return next as State;
+      },
+      "events.publish": (_state, thread) => {
+        thread.command({ kind: "events.store", args: { events: thread.payload["events"]! } });
+      },
+    },
+  });
+}

@@ -1,0 +1,101 @@
+/**
+ * FTM poll: the heartbeat armor's task. Source: it "detects failures in the FTM
+ * by periodically polling for liveness, and then initiates FTM recovery".
+ *
+ * @module
+ */
+import type { Data } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { OperationError } from "../../core/errors.ts";
+import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
+import { timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { LivenessChange } from "./liveness_poll.ts";
+import type { TakeoverRequest } from "./takeover.ts";
+import type { View } from "./view.ts";
+
+type Known = { readonly id: string; readonly address: string; readonly state: string };
+
+/** What the last FTM told: enough to replace it. */
+type State = {
+  readonly epoch: Epoch;
+  readonly nodes: readonly Known[];
+  readonly ftm: string;
+};
+
+/** Subscribes to what the FTM says of itself and to what the poll finds. */
+export function ftmPoll(): Element {
+  const watch = (state: State, thread: Thread): void => {
+    const address = state.nodes.find(({ id }) => id === state.ftm)?.address;
+    if (!address) return;
+    thread.payload["targets"] = [{
+      id: "ftm",
+      address,
+      suspectMisses: timing.nodeSuspectMisses,
+      failedMisses: timing.heartbeatMisses,
+    }];
+    thread.insert(op("liveness.watch"));
+  };
+
+  const recover = (state: State, thread: Thread, cause: string, gone: Epoch | null, avoid: readonly string[]): void => {
+    const nodes = state.nodes.filter((node) => node.state !== "left").map(({ id }) => id);
+    const failed = state.nodes.filter((node) => node.state === "failed").map(({ id }) => id);
+    const dead = gone === null && avoid.length === 0 ? [...failed, state.ftm] : failed;
+    const request: TakeoverRequest = { cause, nodes, seen: state.epoch, from: state.ftm, gone, dead, avoid };
+    thread.payload["takeover"] = request as unknown as Data;
+    thread.insert(op("takeover.begin"));
+  };
+
+  return element<State>({
+    name: "ftm_poll",
+    version: 1,
+    state: { epoch: epochZero, nodes: [], ftm: "" },
+    handlers: {
+      "armor.started": (state, thread) => watch(state, thread),
+      "epoch.guard": (state, thread) => {
+        const epoch = thread.payload["epoch"] as Epoch;
+        if (compareEpochs(epoch, state.epoch) < 0) {
+          throw new OperationError("stale-epoch", `orders of epoch ${epoch.number} are refused: ${state.epoch.number} was seen`);
+        }
+      },
+      "heartbeat.follow": (state, thread) => {
+        const view = thread.payload["view"] as unknown as View;
+        const ftm = view.armors.find(({ armor }) => armor === "ftm")?.node ?? state.ftm;
+        const nodes = view.nodes.map(({ id, address, state: nodeState }) => ({ id, address, state: nodeState }));
+        const next = { epoch: view.epoch, nodes, ftm };
+        if (compareEpochs(view.epoch, state.epoch) > 0 || ftm !== state.ftm) {
+          thread.payload["ftm"] = { epoch: view.epoch, node: ftm };
+          thread.payload["unwatch"] = ["ftm"];
+          watch(next, thread);
+          thread.insert(op("ftm.changed"), op("liveness.unwatch"));
+        }
+        return next;
+      },
+      // The FTM's own daemon says that its process is gone.
+      "ftm.failed": (state, thread) => {
+        const gone = thread.payload["gone"] as Epoch;
+        if (compareEpochs(gone, state.epoch) >= 0) recover(state, thread, "crashed", gone, []);
+      },
+      // Its node is to be absent: hand over first.
+      "ftm.hand-over": (state, thread) => {
+        const { gone, avoid } = thread.payload as unknown as { gone: Epoch; avoid: string[] };
+        recover(state, thread, "planned absence", gone, avoid);
+      },
+      "liveness.changed": (state, thread) => {
+        for (const { id, liveness } of thread.payload["changes"] as LivenessChange[]) {
+          if (id !== "ftm" || liveness !== "failed") continue;
+          recover(state, thread, "silent", null, []);
+          thread.after("still", timing.takeoverRetryMs, "ftm.still-silent");
+        }
+      },
+      "ftm.still-silent": (_state, thread) => thread.insert(op("liveness.read"), op("ftm.judge-silence")),
+      "ftm.judge-silence": (state, thread) => {
+        const heardMs = (thread.payload["heard"] as { [id: string]: number })["ftm"];
+        if (heardMs !== undefined && heardMs < timing.takeoverRetryMs) return;
+        recover(state, thread, "silent", null, []);
+        thread.after("still", timing.takeoverRetryMs, "ftm.still-silent");
+      },
+      "ftm.changed": (_state, thread) => thread.cancel("still"),
+    },
+  });
+}

@@ -1,0 +1,123 @@
+/**
+ * FTM watch: how a daemon follows the FTM. It polls the FTM's liveness, so that
+ * it knows whether to vote it out; when the FTM is lost it tells the heartbeat
+ * armor, and where no heartbeat armor acts it leads the takeover itself.
+ *
+ * @module
+ */
+import type { Data, DataRecord } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { type Epoch, epochZero } from "../../core/generation.ts";
+import { timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { NodeRegistration, NodeReport } from "../shapes.ts";
+import type { FtmLocation } from "./epoch_promise.ts";
+import type { LivenessChange } from "./liveness_poll.ts";
+import type { TakeoverRequest } from "./takeover.ts";
+
+type Volatile = { readonly gone: Epoch | null; readonly silent: boolean; readonly heartbeat: string | null; readonly dead: readonly string[] };
+
+/** The heartbeat armor has this long to begin before a daemon leads; longer when nobody testifies. */
+const heartbeatActsWithinMs = 600;
+const silenceMs = 2_000;
+
+/** @param bootstrap This node starts a cluster of its own. */
+export function ftmWatch(node: { readonly id: string; readonly name: string; readonly address: string }, bootstrap: boolean): Element {
+  const self: NodeRegistration = { ...node, left: false };
+
+  const lead = (thread: Thread<Volatile>, delayMs: number): void =>
+    thread.after("lead", delayMs, "ftm.lead");
+
+  return element<DataRecord, Volatile>({
+    name: "ftm_watch",
+    version: 1,
+    state: {},
+    volatile: () => ({ gone: null, silent: false, heartbeat: null, dead: [] }),
+    handlers: {
+      "armor.started": (_state, thread) => {
+        thread.after("first", 0, "ftm.expect");
+      },
+      // Nobody has announced himself yet: bootstrap at once, otherwise wait for the others.
+      "ftm.expect": (_state, thread) => {
+        thread.insert(op("epoch.read"), op("ftm.expect-epoch"));
+      },
+      "ftm.expect-epoch": (_state, thread) => {
+        const { ftm, promised } = thread.payload["epochs"] as { ftm: FtmLocation | null; promised: Epoch };
+        if (bootstrap && promised.number === 0) lead(thread, 0);
+        else if (!ftm && promised.number > 0) lead(thread, timing.coldStartWaitMs + thread.random.below(1_000));
+      },
+      "ftm.changed": (_state, thread) => {
+        const ftm = thread.payload["ftm"] as FtmLocation;
+        thread.cancel("lead");
+        thread.setVolatile({ ...thread.volatile, gone: null, silent: false });
+        if (ftm.node === node.id) return;
+        thread.insert(op("table.read"), op("ftm.follow"));
+      },
+      "ftm.follow": (_state, thread) => {
+        const ftm = thread.payload["ftm"] as FtmLocation;
+        const registration = (thread.payload["table"] as { [key: string]: Data })[`node:${ftm.node}`] as NodeRegistration | undefined;
+        const address = registration?.address ?? (thread.payload["address"] as string | undefined);
+        if (!address) return;
+        thread.payload["targets"] = [{
+          id: "ftm",
+          address,
+          suspectMisses: timing.nodeSuspectMisses,
+          failedMisses: timing.heartbeatMisses,
+        }];
+        thread.insert(op("liveness.watch"));
+      },
+      "heartbeat.located": (_state, thread) => {
+        const { heartbeat = null, dead = [] } = thread.payload;
+        thread.setVolatile({ ...thread.volatile, heartbeat: heartbeat as string | null, dead: dead as string[] });
+      },
+      // The FTM's process on this node is gone: that is certain knowledge.
+      "ftm.lost": (_state, thread) => {
+        const gone = thread.payload["gone"] as Epoch;
+        const { heartbeat, dead } = thread.volatile;
+        thread.setVolatile({ ...thread.volatile, gone });
+        if (heartbeat === null || dead.includes(heartbeat)) lead(thread, 0);
+        else {
+          thread.send({ ops: [op("ftm.failed", "heartbeat")], payload: { gone, node: node.id }, lane: "system", deadlineMs: timing.takeoverRetryMs });
+          lead(thread, heartbeatActsWithinMs);
+        }
+      },
+      "liveness.changed": (_state, thread) => {
+        for (const { id, liveness } of thread.payload["changes"] as LivenessChange[]) {
+          if (id !== "ftm") continue;
+          thread.setVolatile({ ...thread.volatile, silent: liveness === "failed" });
+          if (liveness === "failed") lead(thread, silenceMs + thread.random.below(1_000));
+          else if (thread.volatile.gone === null) thread.cancel("lead");
+        }
+      },
+      "epoch.prepare": (_state, thread) => {
+        // Somebody leads: give him time before doing it too.
+        if (thread.volatile.gone !== null || thread.volatile.silent) lead(thread, timing.takeoverRetryMs + thread.random.below(1_000));
+      },
+      "ftm.lead": (_state, thread) => {
+        thread.insert(op("epoch.read"), op("table.read"), op("ftm.lead-takeover"));
+      },
+      "ftm.lead-takeover": (_state, thread) => {
+        const { ftm, promised } = thread.payload["epochs"] as { ftm: FtmLocation | null; promised: Epoch };
+        const { gone, silent } = thread.volatile;
+        const entries = thread.payload["table"] as { [key: string]: Data };
+        const registered = Object.entries(entries).filter(([key]) => key.startsWith("node:")).map(([, value]) => value as NodeRegistration);
+        const nodes = registered.filter(({ left }) => !left).map(({ id }) => id);
+        if (nodes.length === 0 && !bootstrap) return;
+        if (!nodes.includes(node.id)) nodes.push(node.id);
+        const dead = silent && ftm && ftm.node !== node.id ? [ftm.node] : [];
+        const cause = ftm === null ? (bootstrap && promised.number === 0 ? "first start" : "cold start") : gone ? "crashed" : "silent";
+        const request: TakeoverRequest = { cause, nodes, seen: promised, from: ftm?.node ?? "", gone, dead, avoid: [] };
+        thread.payload["takeover"] = request as unknown as Data;
+        thread.insert(op("takeover.begin"));
+      },
+      "table.report": (_state, thread) => {
+        // A node that starts a cluster registers itself with its first report.
+        const report = thread.payload["report"] as NodeReport;
+        if (!bootstrap || Object.keys(report.table.entries).length > 0) return;
+        const table = { version: { epoch: epochZero, sequence: 1 }, entries: { [`node:${node.id}`]: self } };
+        thread.payload["report"] = { ...report, table };
+      },
+    },
+  });
+}
+

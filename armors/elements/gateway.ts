@@ -1,0 +1,56 @@
+/**
+ * Gateway: where armors are. Source: the daemon serves "as a gateway for
+ * armor-to-armor communication". The element keeps the map; the host moves the
+ * frames.
+ *
+ * @module
+ */
+import type { DataRecord } from "../../core/data.ts";
+import { type Element, element } from "../../core/element.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { NodeRegistration } from "../shapes.ts";
+import type { FtmLocation } from "./epoch_promise.ts";
+import type { View } from "./view.ts";
+
+type Volatile = { readonly view: View | null };
+
+/** Follows the FTM's view; tells the host the routes. */
+export function gateway(): Element {
+  return element<DataRecord, Volatile>({
+    name: "gateway",
+    version: 1,
+    state: {},
+    volatile: () => ({ view: null }),
+    handlers: {
+      "armor.started": (_state, thread) => {
+        thread.insert(op("table.read"), op("gateway.peers"));
+      },
+      "gateway.peers": (_state, thread) => {
+        const nodes: Record<string, string> = {};
+        for (const [key, value] of Object.entries(thread.payload["table"] as DataRecord)) {
+          if (key.startsWith("node:")) nodes[key.slice(5)] = (value as NodeRegistration).address;
+        }
+        thread.command({ kind: "routes.nodes", args: { nodes } });
+      },
+      "ftm.changed": (_state, thread) => {
+        const { node } = thread.payload["ftm"] as FtmLocation;
+        const address = thread.payload["address"];
+        if (typeof address === "string") thread.command({ kind: "routes.nodes", args: { nodes: { [node]: address } } });
+        thread.command({ kind: "routes.armors", args: { armors: { ftm: node } } });
+      },
+      "view.update": (_state, thread) => {
+        const view = thread.payload["view"] as View;
+        delete thread.payload["view"];
+        thread.setVolatile({ view });
+        const nodes = Object.fromEntries(view.nodes.map(({ id, address }) => [id, address]));
+        const armors: Record<string, string> = {};
+        for (const { armor, node } of view.armors) if (!armor.includes("@")) armors[armor] = node;
+        thread.command({ kind: "routes.nodes", args: { nodes } });
+        thread.command({ kind: "routes.armors", args: { armors } });
+        thread.payload["heartbeat"] = armors["heartbeat"] ?? null;
+        thread.payload["dead"] = view.nodes.filter(({ state }) => state === "failed" || state === "left").map(({ id }) => id);
+        thread.insert(op("heartbeat.located"));
+      },
+    },
+  });
+}

@@ -1,0 +1,231 @@
+/**
+ * Instances: the execution armor's task. Source: it "launches local application
+ * processes, detects their failures, and performs recovery". The FTM's list says
+ * what belongs here; this element launches, watches, restarts by policy, stops.
+ *
+ * Launches are numbered; a launch record makes each number start at most one
+ * program, so every command here may be repeated after a crash.
+ *
+ * @module
+ */
+import { type Data, dataEqual } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { restartDefaults, timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { ProcessIdentity } from "../../core/process_identity.ts";
+import { decideRestart, noRestarts, type RestartHistory } from "../../core/restart_policy.ts";
+import type { InstanceOrder, InstanceReport, InstanceState } from "../shapes.ts";
+
+/** What happens after the program has ended: by policy, nothing, start anew, or forget the instance. */
+type Afterwards = "policy" | "stay" | "start" | "forget";
+
+/** One instance; durable. */
+type Instance = {
+  readonly order: InstanceOrder;
+  /** Number of the current or last launch on this node. */
+  readonly launch: number;
+  readonly state: InstanceState;
+  readonly process: ProcessIdentity | null;
+  readonly afterwards: Afterwards;
+  readonly restarts: number;
+  readonly history: RestartHistory;
+  readonly startedMs: number;
+  readonly crashLoop: boolean;
+  readonly cannot: string;
+};
+
+type State = { readonly [id: string]: Instance };
+type Volatile = {
+  /** When the failure that is being recovered was seen. */
+  readonly failedMs: { readonly [id: string]: number };
+};
+type Executing = Thread<Volatile>;
+
+const live = (state: InstanceState): boolean => state === "starting" || state === "running" || state === "stopping";
+
+/** The applications of one node. */
+export function instances(node: string): Element {
+  const launch = (thread: Executing, instance: Instance): Instance => {
+    const number = instance.launch + 1;
+    const { order } = instance;
+    thread.cancel(`restart ${order.id}`);
+    thread.command({ kind: "program.launch", args: { id: order.id, launch: number, application: order.application } });
+    return { ...instance, launch: number, state: "starting", process: null, afterwards: "policy", startedMs: thread.nowMs, cannot: "" };
+  };
+
+  const stop = (thread: Executing, instance: Instance, afterwards: Afterwards): Instance | undefined => {
+    thread.cancel(`restart ${instance.order.id}`);
+    if (!live(instance.state)) {
+      if (afterwards === "forget") return undefined;
+      if (afterwards === "start") return launch(thread, instance);
+      return { ...instance, state: instance.state === "completed" ? "completed" : "stopped", process: null };
+    }
+    const args = { id: instance.order.id, launch: instance.launch, graceMs: timing.stopGraceMs };
+    if (instance.state !== "stopping") thread.command({ kind: "program.stop", args });
+    return { ...instance, state: "stopping", afterwards };
+  };
+
+  const adjust = (thread: Executing, before: Instance | undefined, order: InstanceOrder): Instance | undefined => {
+    if (!before) {
+      const fresh: Instance = {
+        order,
+        launch: 0,
+        state: "stopped",
+        process: null,
+        afterwards: "policy",
+        restarts: 0,
+        history: noRestarts,
+        startedMs: 0,
+        crashLoop: false,
+        cannot: "",
+      };
+      return order.desired === "running" ? launch(thread, fresh) : fresh;
+    }
+    const next = { ...before, order };
+    const renewed = order.restart !== before.order.restart || !dataEqual(order.application as Data, before.order.application as Data);
+    if (order.desired === "stopped") {
+      const resting = before.state === "stopped" || before.state === "completed" || before.state === "failed";
+      return resting && !renewed ? next : stop(thread, next, "stay");
+    }
+    if (renewed) return stop(thread, { ...next, history: noRestarts, crashLoop: false }, "start");
+    if (before.state === "stopping") return { ...next, afterwards: "start" };
+    const idle = before.state === "stopped" || before.state === "pending" || (before.state === "completed" && before.order.desired === "stopped");
+    return idle ? launch(thread, next) : next;
+  };
+
+  const put = (state: State, id: string, instance: Instance | undefined): State => {
+    if (instance) return { ...state, [id]: instance };
+    const { [id]: _gone, ...rest } = state;
+    return rest;
+  };
+
+  const tell = (thread: Executing): void => thread.after("tell", 0, "instances.tell");
+
+  const find = (state: State, thread: Executing): Instance | undefined => {
+    const instance = state[thread.payload["id"] as string];
+    return instance && instance.launch === thread.payload["launch"] ? instance : undefined;
+  };
+
+  return element<State, Volatile>({
+    name: "instances",
+    version: 1,
+    state: {},
+    volatile: () => ({ failedMs: {} }),
+    handlers: {
+      "armor.started": (state, thread) => {
+        for (const instance of Object.values(state)) {
+          const { order, launch: number, startedMs } = instance;
+          if (live(instance.state)) thread.command({ kind: "program.adopt", args: { id: order.id, launch: number, application: order.application, startedMs, stopping: instance.state === "stopping", graceMs: timing.stopGraceMs } });
+          if (instance.state === "restarting") thread.after(`restart ${order.id}`, restartDefaults.firstDelayMs, "instance.restart", { id: order.id, launch: number });
+        }
+        tell(thread);
+      },
+      "instances.assign": (state, thread) => {
+        const orders = thread.payload["instances"] as unknown as InstanceOrder[];
+        let next = state;
+        for (const order of orders) next = put(next, order.id, adjust(thread, next[order.id], order));
+        for (const [id, instance] of Object.entries(next)) {
+          if (!orders.some((order) => order.id === id)) next = put(next, id, stop(thread, instance, "forget"));
+        }
+        tell(thread);
+        return next;
+      },
+      "program.started": (state, thread) => {
+        const instance = find(state, thread);
+        if (!instance || !live(instance.state)) return;
+        const process = thread.payload["process"] as ProcessIdentity;
+        if (instance.process && dataEqual(instance.process, process) && instance.state !== "starting") return;
+        const { id } = instance.order;
+        const failedMs = thread.volatile.failedMs[id];
+        if (instance.state === "starting") {
+          const durationMs = failedMs === undefined ? null : thread.nowMs - failedMs;
+          const kind = failedMs === undefined ? "application.started" : "application.restarted";
+          thread.event({ kind, subject: id, node, pid: process.pid, durationMs });
+          const { [id]: _seen, ...others } = thread.volatile.failedMs;
+          thread.setVolatile({ failedMs: others });
+        }
+        tell(thread);
+        const running = instance.state === "starting" ? "running" : instance.state;
+        return put(state, id, { ...instance, process, state: running });
+      },
+      "program.exited": (state, thread) => {
+        const instance = find(state, thread);
+        if (!instance || !live(instance.state)) return;
+        tell(thread);
+        return put(state, instance.order.id, ended(thread, instance));
+      },
+      // The program cannot be started here: not a crash, another node may do.
+      "program.cannot": (state, thread) => {
+        const instance = find(state, thread);
+        if (!instance || !live(instance.state)) return;
+        const reason = thread.payload["reason"] as string;
+        const { id } = instance.order;
+        if (reason !== instance.cannot) thread.event({ kind: "application.refused", subject: id, node, cause: reason });
+        tell(thread);
+        if (instance.afterwards !== "policy") return put(state, id, stop(thread, { ...instance, state: "stopped" }, instance.afterwards));
+        thread.after(`restart ${id}`, restartDefaults.delayCapMs, "instance.restart", { id, launch: instance.launch });
+        return put(state, id, { ...instance, state: "failed", process: null, cannot: reason });
+      },
+      // The machine has restarted: nothing runs again without the FTM's order.
+      "program.rebooted": (state, thread) => {
+        const instance = find(state, thread);
+        if (!instance) return;
+        tell(thread);
+        return put(state, instance.order.id, { ...instance, state: "pending", process: null });
+      },
+      "program.hung": (state, thread) => {
+        const instance = find(state, thread);
+        if (!instance || instance.state !== "running") return;
+        const { id } = instance.order;
+        const durationMs = thread.payload["durationMs"] ?? null;
+        const cause = thread.payload["cause"] ?? "stopped";
+        thread.event({ kind: "application.hung", subject: id, node, cause, detectedBy: thread.self, durationMs });
+        const seenMs = thread.nowMs - (typeof durationMs === "number" ? durationMs : 0);
+        thread.setVolatile({ failedMs: { ...thread.volatile.failedMs, [id]: seenMs } });
+        thread.command({ kind: "program.kill", args: { id, launch: instance.launch } });
+      },
+      "instance.restart": (state, thread) => {
+        const instance = find(state, thread);
+        if (!instance || (instance.state !== "restarting" && instance.state !== "failed")) return;
+        if (instance.order.desired !== "running") return;
+        tell(thread);
+        return put(state, instance.order.id, launch(thread, instance));
+      },
+      "instances.tell": (state, thread) => {
+        const reports = Object.values(state).map(report);
+        thread.send({ ops: [op("instances.told", "ftm")], payload: { node, instances: reports }, lane: "system" });
+      },
+    },
+  });
+
+  function ended(thread: Executing, instance: Instance): Instance | undefined {
+    const { status, unknown = false } = thread.payload as { status: number | null; unknown?: boolean };
+    const { order, afterwards } = instance;
+    const cause = unknown ? "unknown" : status === null ? "unknown" : status > 128 ? `signal ${status - 128}` : `status ${status}`;
+    thread.event({ kind: "application.exited", subject: order.id, node, cause, detectedBy: thread.self });
+    const done: Instance = { ...instance, process: null };
+    if (afterwards === "forget") return undefined;
+    if (afterwards === "start") return launch(thread, done);
+    if (afterwards === "stay") return { ...done, state: "stopped" };
+    if (order.application.kind === "job") {
+      if (status === 0) return { ...done, state: "completed" };
+      if (status === null) return { ...done, state: "failed" };
+    }
+    const upMs = Math.max(0, thread.nowMs - instance.startedMs);
+    const decision = decideRestart(restartDefaults, instance.history, upMs, thread.random);
+    const { history, crashLoop, delayMs } = decision;
+    if (crashLoop && !instance.crashLoop) thread.event({ kind: "application.crash-loop", subject: order.id, node, cause });
+    if (thread.volatile.failedMs[order.id] === undefined) {
+      thread.setVolatile({ failedMs: { ...thread.volatile.failedMs, [order.id]: thread.nowMs } });
+    }
+    const next: Instance = { ...done, restarts: instance.restarts + 1, history, crashLoop };
+    if (delayMs === 0) return launch(thread, next);
+    thread.after(`restart ${order.id}`, delayMs, "instance.restart", { id: order.id, launch: instance.launch });
+    return { ...next, state: "restarting" };
+  }
+}
+
+function report({ order, state, process, restarts, crashLoop, cannot }: Instance): InstanceReport {
+  const { id, placement, application } = order;
+  return { id, name: application.name, placement, state, pid: process?.pid ?? null, restarts, crashLoop, cannot };
+}

@@ -1,0 +1,119 @@
+/**
+ * Liveness poll: asks its targets by UDP and counts unanswered asks. The
+ * judgement leaves as the op `liveness.changed`, to which elements subscribe
+ * that know what to do about it. All of it is volatile.
+ *
+ * Source: "detects failures … by periodically polling for liveness".
+ *
+ * @module
+ */
+import type { DataRecord } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { freshWatch, heard, type Liveness, liveness, nextAsk, type Watch } from "../../core/failure_detector.ts";
+import { timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+
+/** Payload field `target` of `liveness.watch`. */
+export type LivenessTarget = {
+  /** Armor id, or `guard@NODE`. */
+  readonly id: string;
+  /** HOST:PORT of the node's guard, or `local`. */
+  readonly address: string;
+  readonly suspectMisses: number;
+  readonly failedMisses: number;
+};
+
+/** Payload field `changes` of `liveness.changed`. */
+export type LivenessChange = { readonly id: string; readonly liveness: Liveness; readonly silentMs: number };
+
+/** Payload field `heard` that `liveness.read` writes: milliseconds since the last reply, by target. */
+export type Heard = { readonly [target: string]: number };
+
+type Watched = { readonly target: LivenessTarget; readonly watch: Watch; readonly judged: Liveness };
+type Volatile = { readonly watched: ReadonlyMap<string, Watched>; readonly dueAtMs: number | undefined };
+
+const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** @param intervalMs Pause between asks. */
+export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): Element {
+  type Polling = Thread<Volatile>;
+
+  const ask = (thread: Polling, watched: Watched, lateMs: number): Watched => {
+    const nonce = hex(thread.random.bytes(16));
+    const { target } = watched;
+    thread.command({ kind: "heartbeat.ask", args: { to: target.id, address: target.address, nonce } });
+    const watch = nextAsk(watched.watch, nonce, lateMs, intervalMs);
+    return { target, watch, judged: watched.judged };
+  };
+
+  const judge = (thread: Polling, watched: Watched, changes: LivenessChange[]): Watched => {
+    const judged = liveness(watched.watch, watched.target);
+    if (judged === watched.judged) return watched;
+    const silentMs = watched.watch.heardAtMs === undefined ? -1 : thread.nowMs - watched.watch.heardAtMs;
+    changes.push({ id: watched.target.id, liveness: judged, silentMs });
+    return { ...watched, judged };
+  };
+
+  const announce = (thread: Polling, changes: LivenessChange[]): void => {
+    if (changes.length === 0) return;
+    thread.payload["changes"] = changes;
+    thread.insert(op("liveness.changed"));
+  };
+
+  return element<DataRecord, Volatile>({
+    name: "liveness_poll",
+    version: 1,
+    state: {},
+    volatile: () => ({ watched: new Map(), dueAtMs: undefined }),
+    handlers: {
+      "liveness.watch": (_state, thread) => {
+        const targets = thread.payload["targets"] as LivenessTarget[];
+        const watched = new Map(thread.volatile.watched);
+        for (const target of targets) {
+          const before = watched.get(target.id);
+          if (before && before.target.address === target.address) continue;
+          watched.set(target.id, ask(thread, { target, watch: freshWatch, judged: "alive" }, 0));
+        }
+        let { dueAtMs } = thread.volatile;
+        if (dueAtMs === undefined && watched.size > 0) {
+          dueAtMs = thread.nowMs + intervalMs;
+          thread.after("poll", intervalMs, "liveness.poll");
+        }
+        thread.setVolatile({ watched, dueAtMs });
+      },
+      "liveness.unwatch": (_state, thread) => {
+        const watched = new Map(thread.volatile.watched);
+        for (const id of thread.payload["unwatch"] as string[]) watched.delete(id);
+        thread.setVolatile({ ...thread.volatile, watched });
+      },
+      "liveness.poll": (_state, thread) => {
+        const { watched, dueAtMs = thread.nowMs } = thread.volatile;
+        const lateMs = thread.nowMs - dueAtMs;
+        const changes: LivenessChange[] = [];
+        const next = new Map<string, Watched>();
+        for (const [id, one] of watched) next.set(id, judge(thread, ask(thread, one, lateMs), changes));
+        if (next.size > 0) thread.after("poll", intervalMs, "liveness.poll");
+        thread.setVolatile({ watched: next, dueAtMs: next.size > 0 ? thread.nowMs + intervalMs : undefined });
+        announce(thread, changes);
+      },
+      "heartbeat.answered": (_state, thread) => {
+        const { from, nonce } = thread.payload as { from: string; nonce: string };
+        const before = thread.volatile.watched.get(from);
+        const watch = before && heard(before.watch, nonce, thread.nowMs);
+        if (!before || !watch) return;
+        const changes: LivenessChange[] = [];
+        const watched = new Map(thread.volatile.watched);
+        watched.set(from, judge(thread, { ...before, watch }, changes));
+        thread.setVolatile({ ...thread.volatile, watched });
+        announce(thread, changes);
+      },
+      "liveness.read": (_state, thread) => {
+        const heardMs: Record<string, number> = {};
+        for (const [id, { watch }] of thread.volatile.watched) {
+          if (watch.heardAtMs !== undefined) heardMs[id] = thread.nowMs - watch.heardAtMs;
+        }
+        thread.payload["heard"] = heardMs;
+      },
+    },
+  });
+}

@@ -1,0 +1,226 @@
+/**
+ * Local armors: the daemon's placements. Installs and removes the armors of its
+ * node by the FTM's order, notices their end, and asks for their recovery; when
+ * the FTM does not answer in time it restarts them itself, so that a cut-off
+ * node keeps serving.
+ *
+ * @module
+ */
+import type { DataRecord } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import type { Generation } from "../../core/generation.ts";
+import { timing } from "../../core/limits.ts";
+import { type ArmorId, op } from "../../core/micro_operation.ts";
+import type { Payload } from "../../core/payload.ts";
+import type { ProcessIdentity } from "../../core/process_identity.ts";
+import type { ArmorReport, ArmorState, Incarnation, LocalArmor, NodeReport, Role } from "../shapes.ts";
+import { daemonOf } from "../shapes.ts";
+
+/** Payload field `install` of `armor.install`. */
+export type InstallOrder = {
+  readonly armor: ArmorId;
+  readonly role: Role;
+  /** The FTM's placement number; a restart by the daemon keeps it. */
+  readonly placement: number;
+  readonly generation: Generation;
+  /** First message to the armor, sent once when it has registered. */
+  readonly begin: DataRecord | null;
+};
+
+type Kept = LocalArmor & { readonly begin: DataRecord | null };
+type State = { readonly [armor: ArmorId]: Kept };
+type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly generation: Generation | null };
+/** `self` is the daemon's own entry, as its host describes it. */
+type Volatile = { readonly live: { readonly [armor: ArmorId]: Live }; readonly self: ArmorReport | null };
+type Local = Thread<Volatile>;
+
+/** How long the FTM may take to order a reinstallation before the daemon does it alone. */
+const orderWithinMs = 300;
+
+/** The armors of one node, by its daemon. */
+export function localArmors(node: string): Element {
+  const setLive = (thread: Local, armor: ArmorId, live: Partial<Live>): void => {
+    const before = thread.volatile.live[armor] ?? { state: "starting", elements: null, generation: null };
+    thread.setVolatile({ ...thread.volatile, live: { ...thread.volatile.live, [armor]: { ...before, ...live } } });
+  };
+
+  const spawn = (thread: Local, kept: Kept): Kept => {
+    const { armor, role, incarnation, generation } = kept;
+    thread.command({ kind: "armor.spawn", args: { armor, role, incarnation, generation, process: kept.process } });
+    thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
+    setLive(thread, armor, { state: "starting", elements: null });
+    return { ...kept, process: null };
+  };
+
+  const restart = (thread: Local, kept: Kept): Kept =>
+    spawn(thread, { ...kept, incarnation: { ...kept.incarnation, restart: kept.incarnation.restart + 1 } });
+
+  const report = (kept: Kept, live: Live | undefined): ArmorReport => ({
+    armor: kept.armor,
+    role: kept.role,
+    pid: kept.process?.pid ?? null,
+    state: kept.failed ? "failed" : live?.state ?? "recovering",
+    incarnation: kept.incarnation,
+    generation: live?.generation ?? kept.generation,
+    elements: live?.elements ?? [],
+  });
+
+  const reports = (state: State, thread: Local): ArmorReport[] => {
+    const { live, self } = thread.volatile;
+    const armors = Object.values(state).map((kept) => report(kept, live[kept.armor]));
+    return self ? [self, ...armors] : armors;
+  };
+
+  const tell = (thread: Thread): void => thread.after("tell", 0, "armors.tell");
+
+  return element<State, Volatile>({
+    name: "local_armors",
+    version: 1,
+    state: {},
+    volatile: () => ({ live: {}, self: null }),
+    handlers: {
+      "armor.started": (state, thread) => {
+        const live: Record<ArmorId, Live> = {};
+        for (const { armor, process, role } of Object.values(state)) {
+          live[armor] = { state: "recovering", elements: null, generation: null };
+          thread.command({ kind: "process.watch", args: { armor, role, process } });
+          thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
+        }
+        thread.setVolatile({ live, self: (thread.payload["self"] ?? null) as ArmorReport | null });
+      },
+      "armor.install": (state, thread) => {
+        const { armor, role, placement, generation, begin } = thread.payload["install"] as unknown as InstallOrder;
+        const before = state[armor];
+        if (before && before.incarnation.placement > placement) return;
+        const again = before?.incarnation.placement === placement;
+        const busy = thread.volatile.live[armor]?.state === "running" || thread.volatile.live[armor]?.state === "starting";
+        if (again && busy && !before.failed) return;
+        const incarnation = again ? { placement, restart: before.incarnation.restart + 1 } : { placement, restart: 0 };
+        const kept = { armor, role, incarnation, generation, begin, process: before?.process ?? null, failed: false };
+        thread.cancel(`order ${armor}`);
+        thread.event({ kind: "armor.installed", subject: armor, node, placement });
+        tell(thread);
+        return { ...state, [armor]: spawn(thread, kept) };
+      },
+      "armor.remove": (state, thread) => {
+        const armor = thread.payload["armor"] as ArmorId;
+        const kept = state[armor];
+        if (!kept) return;
+        thread.command({ kind: "armor.end", args: { armor, process: kept.process } });
+        const { [armor]: _gone, ...rest } = state;
+        tell(thread);
+        return rest;
+      },
+      "armor.spawned": (state, thread) => {
+        const { armor, process } = thread.payload as unknown as { armor: ArmorId; process: ProcessIdentity };
+        const kept = state[armor];
+        return kept ? { ...state, [armor]: { ...kept, process } } : state;
+      },
+      "armor.registered": (state, thread) => {
+        const { armor, process, generation, elements } = thread.payload as unknown as {
+          armor: ArmorId;
+          process: ProcessIdentity;
+          generation: Generation;
+          elements: DataRecord[];
+        };
+        const kept = state[armor];
+        if (!kept) return;
+        const before = thread.volatile.live[armor];
+        thread.cancel(`register ${armor}`);
+        setLive(thread, armor, { state: "running", elements, generation });
+        if (before?.state !== "running" && kept.incarnation.restart > 0) {
+          thread.event({ kind: "armor.recovered", subject: armor, node });
+        }
+        const { incarnation } = kept;
+        thread.send({ ops: [op("armor.configure", armor)], payload: { incarnation }, lane: "system" });
+        if (kept.begin) thread.send({ ops: [op("ftm.begin", armor)], payload: { begin: kept.begin }, lane: "system" });
+        thread.payload["targets"] = [{
+          id: armor,
+          address: "local",
+          suspectMisses: timing.nodeSuspectMisses,
+          failedMisses: timing.heartbeatMisses,
+        }];
+        thread.insert(op("liveness.watch"));
+        tell(thread);
+        return { ...state, [armor]: { ...kept, process, generation, begin: null } };
+      },
+      "armor.gone": (state, thread) => lost(state, thread),
+      "armor.register-late": (state, thread) => {
+        const armor = thread.payload["armor"] as ArmorId;
+        const kept = state[armor];
+        if (!kept || thread.volatile.live[armor]?.state === "running") return;
+        thread.event({ kind: "armor.hung", subject: armor, node, cause: "did not register", detectedBy: thread.self });
+        if (kept.process) thread.command({ kind: "process.kill", args: { armor, process: kept.process } });
+        else return { ...state, [armor]: restart(thread, kept) };
+        return;
+      },
+      "liveness.changed": (state, thread) => {
+        for (const { id, liveness, silentMs } of thread.payload["changes"] as { id: string; liveness: string; silentMs: number }[]) {
+          const kept = state[id];
+          if (liveness !== "failed" || !kept?.process) continue;
+          thread.event({ kind: "armor.hung", subject: id, node, detectedBy: thread.self, durationMs: silentMs });
+          thread.command({ kind: "process.kill", args: { armor: id, process: kept.process } });
+        }
+      },
+      "armor.order-late": (state, thread) => {
+        const armor = thread.payload["armor"] as ArmorId;
+        const kept = state[armor];
+        if (!kept || kept.failed || thread.volatile.live[armor]?.state !== "recovering") return;
+        tell(thread);
+        return { ...state, [armor]: restart(thread, kept) };
+      },
+      "armors.report": (state, thread) => {
+        const before = thread.payload["report"] as NodeReport;
+        const armors = reports(state, thread);
+        thread.payload["report"] = { ...before, armors };
+      },
+      "armors.tell": (state, thread) => {
+        const armors = reports(state, thread);
+        thread.send({ ops: [op("armors.told", "ftm")], payload: { node, armors }, lane: "system" });
+      },
+      "ftm.changed": (state, thread) => {
+        tell(thread);
+        return fenced(state, thread, (thread.payload["ftm"] as { epoch: { number: number; node: string } }).epoch);
+      },
+      "ftm.fence": (state, thread) => fenced(state, thread, thread.payload["epoch"] as { number: number; node: string }),
+    },
+  });
+
+  /** An FTM of a lower epoch on this node ends before the promise leaves. */
+  function fenced(state: State, thread: Local, epoch: { number: number; node: string }): State {
+    const ftm = state["ftm"];
+    if (!ftm) return state;
+    const own = ftm.generation;
+    if (own.epoch > epoch.number || (own.epoch === epoch.number && own.node >= epoch.node)) return state;
+    thread.command({ kind: "armor.end", args: { armor: "ftm", process: ftm.process } });
+    thread.payload["unwatch"] = ["ftm"];
+    thread.insert(op("liveness.unwatch"));
+    const { ftm: _ended, ...rest } = state;
+    return rest as State;
+  }
+
+  function lost(state: State, thread: Local): State | undefined {
+    const { armor, process, cause, poisoned } = thread.payload as unknown as Payload & {
+      armor: ArmorId;
+      process: ProcessIdentity;
+      cause: string;
+      poisoned?: boolean;
+    };
+    const kept = state[armor];
+    if (!kept || (kept.process && process && kept.process.pid !== process.pid)) return;
+    thread.event({ kind: "armor.crashed", subject: armor, node, cause, detectedBy: daemonOf(node) });
+    thread.payload["unwatch"] = [armor];
+    thread.insert(op("liveness.unwatch"));
+    setLive(thread, armor, { state: "recovering", elements: null });
+    tell(thread);
+    const next: Kept = { ...kept, process: null, failed: poisoned === true };
+    if (next.failed) {
+      thread.event({ kind: "armor.failed", subject: armor, node, cause: "died twice before its first commit" });
+    }
+    if (armor === "ftm") {
+      thread.payload["gone"] = { number: kept.generation.epoch, node: kept.generation.node };
+      thread.insert(op("ftm.lost"));
+    } else if (!next.failed) thread.after(`order ${armor}`, orderWithinMs, "armor.order-late", { armor });
+    return { ...state, [armor]: next };
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Membership: how a daemon joins the cluster, tells it of a planned absence, and
+ * leaves it.
+ *
+ * @module
+ */
+import type { DataRecord } from "../../core/data.ts";
+import { type Element, element } from "../../core/element.ts";
+import { type Failure, opFailed } from "../../core/message.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { NodeRegistration } from "../shapes.ts";
+import type { FtmLocation } from "./epoch_promise.ts";
+
+type State = { readonly joined: boolean };
+
+/** The wish is repeated until the FTM has answered. */
+const repeatMs = 2_000;
+
+/** `membership.join` comes from the host, with where the FTM is. */
+export function membership(self: NodeRegistration): Element {
+  return element<State, DataRecord>({
+    name: "membership",
+    version: 1,
+    state: { joined: false },
+    volatile: () => ({}),
+    handlers: {
+      "membership.join": (_state, thread) => {
+        const { ftm, address } = thread.payload as unknown as { ftm: FtmLocation; address: string };
+        thread.command({ kind: "routes.nodes", args: { nodes: { [ftm.node]: address } } });
+        thread.command({ kind: "routes.armors", args: { armors: { ftm: ftm.node } } });
+        thread.after("ask", 0, "membership.ask");
+      },
+      "membership.ask": (state, thread) => {
+        if (state.joined) return;
+        thread.send({
+          ops: [op("node.join", "ftm"), op("membership.joined", thread.self)],
+          payload: { registration: self, membership: true },
+          lane: "system",
+          deadlineMs: repeatMs,
+        });
+        thread.after("ask", repeatMs, "membership.ask");
+      },
+      "membership.joined": (state, thread) => {
+        thread.cancel("ask");
+        thread.command({ kind: "membership.joined", args: {} });
+        return state.joined ? state : { joined: true };
+      },
+      // A changed address, and a restart: the FTM registers it again.
+      "ftm.changed": (state, thread) => {
+        if (state.joined) thread.after("tell", 0, "membership.tell");
+      },
+      "membership.tell": (_state, thread) => {
+        thread.send({ ops: [op("node.hello", "ftm")], payload: { registration: self }, lane: "system", deadlineMs: repeatMs });
+      },
+      [opFailed]: (_state, thread) => {
+        const failure = thread.payload["failure"] as Failure;
+        const { payload } = thread.payload["message"] as unknown as { payload: DataRecord };
+        if (payload["membership"] !== true || failure.code !== "refused") return;
+        thread.command({ kind: "membership.refused", args: { text: failure.text } });
+      },
+      // From the host, at SIGTERM: applications stay, the FTM moves first.
+      "membership.leaving": (_state, thread) => {
+        thread.send({ ops: [op("node.leaving", "ftm"), op("membership.may-leave", thread.self)], payload: { node: self.id }, lane: "system", deadlineMs: repeatMs });
+      },
+      "membership.may-leave": (_state, thread) => {
+        thread.command({ kind: "membership.may-leave", args: {} });
+      },
+    },
+  });
+}

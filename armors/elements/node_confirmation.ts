@@ -1,0 +1,95 @@
+/**
+ * Node confirmation: before a silent node is declared failed, the daemons of
+ * other nodes are asked to try it. One that hears it is enough to spare it.
+ *
+ * @module
+ */
+import type { DataRecord } from "../../core/data.ts";
+import { type Element, element } from "../../core/element.ts";
+import { timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+import { daemonOf } from "../shapes.ts";
+import type { Heard } from "./liveness_poll.ts";
+import type { NodeView } from "./registration.ts";
+
+type Round = { readonly waiting: readonly string[]; readonly round: number };
+type Volatile = { readonly rounds: ReadonlyMap<string, Round>; readonly round: number };
+
+/** A node that others still hear is looked at again after this pause. */
+const againMs = 1_000;
+
+/** The FTM's poll for second opinions. */
+export function nodeConfirmation(): Element {
+  return element<DataRecord, Volatile>({
+    name: "node_confirmation",
+    version: 1,
+    state: {},
+    volatile: () => ({ rounds: new Map(), round: 0 }),
+    handlers: {
+      "node.confirm": (_state, thread) => thread.insert(op("nodes.read"), op("node.ask-others")),
+      "node.ask-others": (_state, thread) => {
+        const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
+        const rounds = new Map(thread.volatile.rounds);
+        let { round } = thread.volatile;
+        for (const subject of thread.payload["subjects"] as string[]) {
+          const node = nodes.find(({ id }) => id === subject);
+          if (!node || rounds.has(subject) || node.state === "left" || node.state === "failed") continue;
+          round += 1;
+          const others = nodes.filter(({ id, state }) => id !== subject && state === "alive").map(({ id }) => id);
+          for (const other of others) {
+            thread.send({
+              ops: [op("node.probe", daemonOf(other)), op("node.probed", thread.self)],
+              payload: { subject, address: node.address, round, voter: other },
+              lane: "system",
+              deadlineMs: timing.nodeConfirmMs * 2,
+            });
+          }
+          rounds.set(subject, { waiting: others, round });
+          thread.after(`round ${subject}`, timing.nodeConfirmMs + 200, "node.round-over", { subject });
+        }
+        thread.setVolatile({ rounds, round });
+      },
+      "node.probed": (_state, thread) => {
+        const { subject, round, voter, answered } = thread.payload as unknown as {
+          subject: string;
+          round: number;
+          voter: string;
+          answered: boolean;
+        };
+        const current = thread.volatile.rounds.get(subject);
+        if (!current || current.round !== round) return;
+        const rounds = new Map(thread.volatile.rounds);
+        const waiting = current.waiting.filter((id) => id !== voter);
+        if (answered) {
+          rounds.delete(subject);
+          thread.cancel(`round ${subject}`);
+          thread.after(`again ${subject}`, againMs, "node.still-silent", { subject });
+        } else {
+          rounds.set(subject, { ...current, waiting });
+          if (waiting.length === 0) thread.after(`round ${subject}`, 0, "node.round-over", { subject });
+        }
+        thread.setVolatile({ ...thread.volatile, rounds });
+      },
+      "node.still-silent": (_state, thread) => thread.insert(op("liveness.read"), op("node.judge-again")),
+      "node.judge-again": (_state, thread) => {
+        const subject = thread.payload["subject"] as string;
+        const silentMs = (thread.payload["heard"] as Heard)[`guard@${subject}`];
+        if (silentMs !== undefined && silentMs < againMs) return;
+        thread.payload["subjects"] = [subject];
+        thread.insert(op("node.confirm"));
+      },
+      "node.round-over": (_state, thread) => {
+        const subject = thread.payload["subject"] as string;
+        const rounds = new Map(thread.volatile.rounds);
+        if (!rounds.delete(subject)) return;
+        thread.setVolatile({ ...thread.volatile, rounds });
+        thread.after(`again ${subject}`, againMs, "node.still-silent", { subject });
+        thread.insert(op("liveness.read"), op("node.silence"), op("node.confirmed-failed"));
+      },
+      "node.silence": (_state, thread) => {
+        const subject = thread.payload["subject"] as string;
+        thread.payload["silentMs"] = (thread.payload["heard"] as Heard)[`guard@${subject}`] ?? -1;
+      },
+    },
+  });
+}

@@ -1,0 +1,101 @@
+/**
+ * Operator: turns requests of the command line into messages to the FTM and
+ * their outcome into answers. The answer travels at the end of the itinerary.
+ *
+ * @module
+ */
+import type { Data, DataRecord } from "../../core/data.ts";
+import { type Element, element } from "../../core/element.ts";
+import { timing } from "../../core/limits.ts";
+import { type Failure, opFailed } from "../../core/message.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { Heard } from "./liveness_poll.ts";
+
+/** What an operation answers; the body of `POST /v1/operations`. */
+export type OperationAnswer =
+  | { readonly ok: true; readonly changed: boolean; readonly revision?: number; readonly text?: string }
+  | { readonly ok: false; readonly code: "usage" | "refused" | "unknown" | "stale"; readonly error: string };
+
+/** Operations the FTM takes from operators. */
+export const operations = [
+  "application.submit",
+  "application.stop",
+  "application.start",
+  "application.restart",
+  "application.remove",
+  "node.down",
+] as const;
+
+/** Requests that wait, for one more try under a new FTM. */
+type Volatile = { readonly open: ReadonlyMap<string, DataRecord> };
+
+const unknown: OperationAnswer = {
+  ok: false,
+  code: "unknown",
+  error: "unknown: no acknowledgement within 5 s; repeat the command",
+};
+
+/** The operator's API inside a daemon. */
+export function operator(node: string): Element {
+  return element<DataRecord, Volatile>({
+    name: "operator",
+    version: 1,
+    state: {},
+    volatile: () => ({ open: new Map() }),
+    handlers: {
+      "operator.request": (_state, thread) => {
+        const { request, operation, args } = thread.payload as { request: string; operation: string; args: DataRecord };
+        thread.setVolatile({ open: new Map(thread.volatile.open).set(request, { operation, args }) });
+        thread.after(`deadline ${request}`, timing.operatorDeadlineMs, "operator.late", { request });
+        thread.payload["try"] = { request };
+        thread.insert(op("operator.send"));
+      },
+      "operator.send": (_state, thread) => {
+        const { request } = thread.payload["try"] as { request: string };
+        const open = thread.volatile.open.get(request);
+        if (!open) return;
+        thread.send({
+          ops: [op(open["operation"] as string, "ftm"), op("operator.answer", thread.self)],
+          payload: { request, args: open["args"]!, node },
+          deadlineMs: timing.operatorDeadlineMs,
+        });
+      },
+      // A new FTM knows nothing of what the old one was doing; operations are idempotent.
+      "ftm.changed": (_state, thread) => {
+        for (const request of thread.volatile.open.keys()) thread.after(`again ${request}`, 0, "operator.send", { try: { request } });
+      },
+      "operator.answer": (_state, thread) => {
+        answer(thread.payload["request"] as string, thread.payload["answer"] as OperationAnswer);
+        function answer(request: string, body: OperationAnswer): void {
+          if (!thread.volatile.open.has(request)) return;
+          const open = new Map(thread.volatile.open);
+          open.delete(request);
+          thread.setVolatile({ open });
+          thread.cancel(`deadline ${request}`);
+          thread.command({ kind: "operator.respond", args: { request, body: body as unknown as Data } });
+        }
+      },
+      "operator.late": (_state, thread) => {
+        thread.payload["answer"] = unknown as unknown as Data;
+        thread.insert(op("liveness.read"), op("operator.late-answer"));
+      },
+      "operator.late-answer": (_state, thread) => {
+        const heard = thread.payload["heard"] as Heard;
+        if (heard["ftm"] === undefined || heard["ftm"] > timing.ftmHeardMs) {
+          thread.payload["answer"] = { ...unknown, text: "the FTM does not answer" } as unknown as Data;
+        }
+        thread.insert(op("operator.answer"));
+      },
+      [opFailed]: (_state, thread) => {
+        const failure = thread.payload["failure"] as Failure;
+        const { payload } = thread.payload["message"] as unknown as { payload: DataRecord };
+        const request = payload["request"];
+        if (typeof request !== "string" || !thread.volatile.open.has(request)) return;
+        const code = failure.code === "usage" || failure.code === "unknown" || failure.code === "stale" ? failure.code : "refused";
+        thread.payload["request"] = request;
+        thread.payload["answer"] = failure.code === "deadline" ? unknown as unknown as Data : { ok: false, code, error: failure.text };
+        thread.insert(op("operator.answer"));
+      },
+    },
+  });
+}

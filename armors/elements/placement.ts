@@ -1,0 +1,226 @@
+/**
+ * Placement: which instance runs on which node. The FTM sends each execution
+ * armor the whole list of what belongs on its node; what is not on the list
+ * ends there. The same list twice changes nothing, so orders may be repeated.
+ *
+ * Nothing is placed before every node held alive has reported, so that a
+ * takeover never starts a second copy.
+ *
+ * @module
+ */
+import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { Payload } from "../../core/payload.ts";
+import {
+  type ApplicationEntry,
+  executionOf,
+  type InstanceOrder,
+  type InstanceReport,
+  type Placement,
+  quorum,
+} from "../shapes.ts";
+import type { NodeView } from "./registration.ts";
+
+type Placed = { readonly node: string; readonly placement: Placement };
+type Volatile = {
+  /** Last report of each execution armor. */
+  readonly reports: ReadonlyMap<string, readonly InstanceReport[]>;
+  readonly placed: ReadonlyMap<string, Placed>;
+  readonly number: number;
+  /** Last list sent to each node. */
+  readonly sent: ReadonlyMap<string, readonly InstanceOrder[]>;
+  /** Nodes on which an instance cannot or does not stay up, by instance. */
+  readonly avoid: ReadonlyMap<string, readonly string[]>;
+  readonly epoch: Epoch;
+  /** When execution armors were last asked to report. */
+  readonly askedMs: ReadonlyMap<string, number>;
+};
+type Placing = Thread<Volatile>;
+
+const askAgainMs = 2_000;
+
+/** Ids of an application's instances: `NAME.0`, `NAME.1`, … */
+export function instanceIds(entry: ApplicationEntry): string[] {
+  return Array.from({ length: entry.application.instances }, (_, index) => `${entry.application.name}.${index}`);
+}
+
+/** A later placement wins. */
+export function comparePlacements(a: Placement, b: Placement): number {
+  return compareEpochs(a.epoch, b.epoch) || a.number - b.number;
+}
+
+/** The FTM's placement of instances. */
+export function placement(): Element {
+  const empty: Volatile = {
+    reports: new Map(),
+    placed: new Map(),
+    number: 0,
+    sent: new Map(),
+    avoid: new Map(),
+    epoch: epochZero,
+    askedMs: new Map(),
+  };
+  return element<DataRecord, Volatile>({
+    name: "placement",
+    version: 1,
+    state: {},
+    volatile: () => empty,
+    handlers: {
+      "ftm.begin": (_state, thread) => {
+        const { epoch } = thread.payload["begin"] as { epoch: Epoch };
+        thread.setVolatile({ ...empty, epoch });
+      },
+      "instances.told": (_state, thread) => {
+        takeReport(thread, thread.payload);
+        thread.insert(op("cluster.changed"));
+      },
+      "placement.decide": (_state, thread) => decide(thread),
+      "instances.read": (_state, thread) => {
+        const instances: { [id: string]: InstanceReport & { node: string } } = {};
+        for (const [node, reports] of thread.volatile.reports) {
+          for (const report of reports) {
+            const other = instances[report.id];
+            if (!other || comparePlacements(other.placement, report.placement) < 0) instances[report.id] = { ...report, node };
+          }
+        }
+        thread.payload["instances"] = instances;
+        thread.payload["placed"] = Object.fromEntries(thread.volatile.placed) as unknown as Data;
+      },
+    },
+  });
+}
+
+function takeReport(thread: Placing, payload: Payload): void {
+  const { node, instances } = payload as unknown as { node: string; instances: InstanceReport[] };
+  const placed = new Map(thread.volatile.placed);
+  const avoid = new Map(thread.volatile.avoid);
+  for (const report of instances) {
+    const known = placed.get(report.id);
+    if (!known || comparePlacements(report.placement, known.placement) > 0) placed.set(report.id, { node, placement: report.placement });
+    if ((report.crashLoop || report.cannot !== "") && placed.get(report.id)?.node === node) {
+      const nodes = avoid.get(report.id) ?? [];
+      if (!nodes.includes(node)) avoid.set(report.id, [...nodes, node]);
+    }
+    if (report.state === "completed") {
+      thread.send({
+        ops: [op("application.completed", thread.self)],
+        payload: { name: report.name, instance: report.id, node },
+        lane: "system",
+      });
+    }
+  }
+  const sent = new Map(thread.volatile.sent);
+  // After a reboot nothing starts without an order: repeat it.
+  if (instances.some(({ state }) => state === "pending")) sent.delete(node);
+  thread.setVolatile({ ...thread.volatile, reports: new Map(thread.volatile.reports).set(node, instances), placed, avoid, sent });
+}
+
+function decide(thread: Placing): void {
+  const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
+  const voters = nodes.filter(({ state }) => state !== "left");
+  const alive = nodes.filter(({ state }) => state === "alive");
+  if (alive.length < quorum(voters.length)) return;
+  const lost = nodes.filter(({ state }) => state === "failed" || state === "left").map(({ id }) => id);
+  const reports = new Map(thread.volatile.reports);
+  const sent = new Map(thread.volatile.sent);
+  for (const id of lost) {
+    reports.delete(id);
+    sent.delete(id);
+  }
+  thread.setVolatile({ ...thread.volatile, reports, sent });
+  const silent = alive.filter(({ id }) => !reports.has(id));
+  for (const { id } of silent) askForReport(thread, id);
+  if (silent.length > 0) return;
+  const wanted = placeAll(thread, alive, lost);
+  for (const { id } of alive) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
+}
+
+/** An execution armor that is being reinstalled finds the question waiting. */
+function askForReport(thread: Placing, node: string): void {
+  const askedMs = thread.volatile.askedMs.get(node);
+  if (askedMs !== undefined && thread.nowMs - askedMs < askAgainMs) return;
+  const ops = [op("epoch.guard", executionOf(node)), op("instances.tell", executionOf(node))];
+  thread.send({ ops, payload: { epoch: thread.volatile.epoch }, lane: "system", deadlineMs: askAgainMs });
+  thread.setVolatile({ ...thread.volatile, askedMs: new Map(thread.volatile.askedMs).set(node, thread.nowMs) });
+  thread.after("ask again", askAgainMs, "cluster.changed");
+}
+
+type Wanted = { readonly node: string; readonly order: InstanceOrder };
+
+function placeAll(thread: Placing, alive: readonly NodeView[], lost: readonly string[]): Wanted[] {
+  const table = thread.payload["table"] as { readonly [key: string]: Data };
+  const wanted: Wanted[] = [];
+  const load = new Map(alive.map(({ id }) => [id, 0]));
+  const pending: { entry: ApplicationEntry; id: string; from: Placed | undefined }[] = [];
+  for (const key of Object.keys(table).filter((name) => name.startsWith("app:")).sort()) {
+    const entry = table[key] as unknown as ApplicationEntry;
+    for (const id of instanceIds(entry)) {
+      const placed = thread.volatile.placed.get(id);
+      const stays = placed && !lost.includes(placed.node) && !mustMove(thread, entry, id, placed, alive);
+      if (stays) {
+        wanted.push({ node: placed.node, order: makeOrder(entry, id, placed.placement) });
+        load.set(placed.node, (load.get(placed.node) ?? 0) + 1);
+      } else if (entry.desired === "running" && !entry.completed.includes(id)) pending.push({ entry, id, from: placed });
+    }
+  }
+  for (const { entry, id, from } of pending) {
+    const target = choose(thread, entry, id, from, alive, load, wanted);
+    if (!target) continue;
+    const number = thread.volatile.number + 1;
+    const placement = { epoch: thread.volatile.epoch, number };
+    const placed = new Map(thread.volatile.placed).set(id, { node: target, placement });
+    thread.setVolatile({ ...thread.volatile, number, placed });
+    wanted.push({ node: target, order: makeOrder(entry, id, placement) });
+    load.set(target, (load.get(target) ?? 0) + 1);
+    if (from) thread.event({ kind: "application.moved", subject: id, node: target, from: from.node });
+  }
+  return wanted;
+}
+
+/** A crash loop, or a node that cannot run it, moves it while there is a node not yet tried. */
+function mustMove(thread: Placing, entry: ApplicationEntry, id: string, placed: Placed, alive: readonly NodeView[]): boolean {
+  if (entry.desired !== "running" || entry.application.pin) return false;
+  const avoid = thread.volatile.avoid.get(id) ?? [];
+  return avoid.includes(placed.node) && alive.some((node) => !avoid.includes(node.id));
+}
+
+/** The fewest copies of the application, then the fewest instances, then the first by name. */
+function choose(
+  thread: Placing,
+  entry: ApplicationEntry,
+  id: string,
+  from: Placed | undefined,
+  alive: readonly NodeView[],
+  load: ReadonlyMap<string, number>,
+  wanted: readonly Wanted[],
+): string | undefined {
+  const { application } = entry;
+  const avoid = thread.volatile.avoid.get(id) ?? [];
+  let candidates = alive.filter((node) => !application.pin || node.name === application.node);
+  const fresh = candidates.filter((node) => !avoid.includes(node.id));
+  if (fresh.length > 0) candidates = fresh;
+  const preferred = from === undefined ? candidates.find(({ name }) => name === application.node) : undefined;
+  if (preferred) return preferred.id;
+  const copies = (node: string): number => wanted.filter((one) => one.node === node && one.order.application.name === application.name).length;
+  const cost = (node: NodeView): number => copies(node.id) * 1_000_000 + (load.get(node.id) ?? 0);
+  return [...candidates].sort((a, b) => cost(a) - cost(b) || (a.name < b.name ? -1 : 1))[0]?.id;
+}
+
+function makeOrder(entry: ApplicationEntry, id: string, placement: Placement): InstanceOrder {
+  const desired = entry.completed.includes(id) ? "stopped" : entry.desired;
+  return { id, application: entry.application, desired, restart: entry.restart, placement };
+}
+
+function order(thread: Placing, node: string, instances: readonly InstanceOrder[]): void {
+  const before = thread.volatile.sent.get(node);
+  if (before && dataEqual(before as unknown as Data, instances as unknown as Data)) return;
+  const { epoch } = thread.volatile;
+  const sent = thread.send({
+    ops: [op("epoch.guard", executionOf(node)), op("instances.assign", executionOf(node))],
+    payload: { epoch, instances: instances as unknown as Data },
+    lane: "system",
+  });
+  if (sent) thread.setVolatile({ ...thread.volatile, sent: new Map(thread.volatile.sent).set(node, instances) });
+}

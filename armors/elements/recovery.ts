@@ -1,0 +1,110 @@
+/**
+ * Recovery: the FTM's decisions about armors, and the round in which all its
+ * elements compare what is with what should be. One op, `cluster.changed`, asks
+ * for a round; many changes at once make one.
+ *
+ * @module
+ */
+import type { Data, DataRecord } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import type { Epoch } from "../../core/generation.ts";
+import { type ArmorId, op } from "../../core/micro_operation.ts";
+import { daemonOf, executionOf, type Role } from "../shapes.ts";
+import type { InstallOrder } from "./local_armors.ts";
+import type { NodeView, RegisteredArmor } from "./registration.ts";
+import type { FtmBegin } from "./takeover.ts";
+
+type Order = { readonly node: string; readonly placement: number; readonly atMs: number };
+type Volatile = {
+  readonly orders: ReadonlyMap<ArmorId, Order>;
+  readonly placements: number;
+};
+type Recovering = Thread<Volatile>;
+
+/** An order is repeated when nothing was heard of it for this long. */
+const repeatAfterMs = 3_000;
+
+/** @param self The FTM's own node. */
+export function recovery(self: string): Element {
+  const order = (thread: Recovering, epoch: Epoch, node: string, role: Role, armor: ArmorId, before?: RegisteredArmor): void => {
+    const { orders } = thread.volatile;
+    const last = orders.get(armor);
+    if (last && last.node === node && thread.nowMs - last.atMs < repeatAfterMs && before?.state !== "recovering") return;
+    const inPlace = before !== undefined && before.node === node && before.generation !== null;
+    if (last && last.node === node && last.atMs === thread.nowMs) return;
+    const number = thread.volatile.placements + 1;
+    const placement = inPlace ? before.incarnation.placement : epoch.number * 2 ** 20 + number;
+    const generation = inPlace ? before.generation! : { epoch: epoch.number, node: epoch.node, counter: number };
+    const install: InstallOrder = { armor, role, placement, generation, begin: null };
+    thread.send({
+      ops: [op("epoch.guard", daemonOf(node)), op("armor.install", daemonOf(node))],
+      payload: { epoch, install: install as unknown as Data },
+      lane: "system",
+    });
+    const next = new Map(orders).set(armor, { node, placement, atMs: thread.nowMs });
+    thread.setVolatile({ orders: next, placements: number });
+    thread.after("again", repeatAfterMs, "cluster.changed");
+  };
+
+  return element<DataRecord, Volatile>({
+    name: "recovery",
+    version: 1,
+    state: {},
+    volatile: () => ({ orders: new Map(), placements: 0 }),
+    handlers: {
+      "ftm.begin": (_state, thread) => {
+        const { epoch, cause, leader, durationMs } = thread.payload["begin"] as unknown as FtmBegin;
+        thread.event({ kind: "ftm.takeover", subject: "ftm", node: self, epochNumber: epoch.number, cause, detectedBy: leader, durationMs });
+      },
+      "cluster.changed": (_state, thread) => thread.after("round", 0, "cluster.round"),
+      "cluster.round": (_state, thread) =>
+        thread.insert(
+          op("nodes.read"),
+          op("table.read"),
+          op("table.settle"),
+          op("recovery.decide"),
+          op("placement.decide"),
+          op("view.publish"),
+        ),
+      "recovery.decide": (_state, thread) => {
+        const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
+        const armors = thread.payload["armors"] as unknown as readonly RegisteredArmor[];
+        const epoch = thread.payload["epoch"] as Epoch;
+        const find = (id: ArmorId): RegisteredArmor | undefined => armors.find(({ armor }) => armor === id);
+        const usable = nodes.filter(({ state, reported }) => state === "alive" && reported);
+        for (const { id } of usable) {
+          const present = find(executionOf(id));
+          if (!present || present.state === "recovering") order(thread, epoch, id, "execution", executionOf(id), present);
+        }
+        recoverHeartbeat(thread, epoch, usable, find("heartbeat"));
+      },
+    },
+  });
+
+  /** On a node other than the FTM's; as soon as there is one. */
+  function recoverHeartbeat(
+    thread: Recovering,
+    epoch: Epoch,
+    usable: readonly NodeView[],
+    present: RegisteredArmor | undefined,
+  ): void {
+    const others = usable.filter(({ id }) => id !== self);
+    if (others.length === 0) return;
+    const inPlace = present && present.node !== self && others.some(({ id }) => id === present.node);
+    if (inPlace) {
+      if (present.state === "recovering") order(thread, epoch, present.node, "heartbeat", "heartbeat", present);
+      return;
+    }
+    const last = thread.volatile.orders.get("heartbeat");
+    if (last && others.some(({ id }) => id === last.node) && thread.nowMs - last.atMs < repeatAfterMs) return;
+    if (present && usable.some(({ id }) => id === present.node)) {
+      thread.send({
+        ops: [op("epoch.guard", daemonOf(present.node)), op("armor.remove", daemonOf(present.node))],
+        payload: { epoch, armor: "heartbeat" },
+        lane: "system",
+      });
+    }
+    const target = [...others].sort((a, b) => (a.id < b.id ? -1 : 1))[0]!;
+    order(thread, epoch, target.id, "heartbeat", "heartbeat");
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Registration: the FTM's knowledge of nodes and armors. Source: it "maintains
+ * registration information on all armor objects". Which nodes are registered is
+ * part of the application table; their state and their armors are volatile and
+ * rebuilt from the daemons' reports at every takeover.
+ *
+ * @module
+ */
+import type { Data, DataRecord } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { OperationError } from "../../core/errors.ts";
+import { type Epoch, epochZero } from "../../core/generation.ts";
+import { timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+import { type ArmorReport, daemonOf, type NodeRegistration, type NodeState, quorum } from "../shapes.ts";
+import type { LivenessChange, LivenessTarget } from "./liveness_poll.ts";
+import type { FtmBegin } from "./takeover.ts";
+
+/** A node as other elements of the FTM see it; payload field `nodes`. */
+export type NodeView = {
+  readonly id: string;
+  readonly name: string;
+  readonly address: string;
+  readonly state: NodeState;
+  /** Its daemon has reported to this FTM. */
+  readonly reported: boolean;
+  /** Until then a silent node is only suspect. */
+  readonly plannedUntilMs: number;
+};
+
+/** An armor with its node; payload field `armors`. */
+export type RegisteredArmor = ArmorReport & { readonly node: string };
+
+type Volatile = {
+  readonly epoch: Epoch;
+  readonly nodes: ReadonlyMap<string, NodeView>;
+  readonly armors: ReadonlyMap<string, RegisteredArmor>;
+};
+type Registering = Thread<Volatile>;
+
+/** @param self The FTM's own node. */
+export function registration(self: string): Element {
+  const setNode = (thread: Registering, node: NodeView): void =>
+    thread.setVolatile({ ...thread.volatile, nodes: new Map(thread.volatile.nodes).set(node.id, node) });
+
+  const target = ({ id, address }: NodeRegistration | NodeView): LivenessTarget => ({
+    id: `guard@${id}`,
+    address,
+    suspectMisses: timing.nodeSuspectMisses,
+    failedMisses: timing.nodeFailedMisses,
+  });
+
+  const announce = (thread: Registering, id: string): void => {
+    const { epoch, nodes } = thread.volatile;
+    const payload = { ftm: { epoch, node: self }, address: nodes.get(self)?.address ?? null };
+    thread.send({ ops: [op("epoch.announce", daemonOf(id))], payload, lane: "system" });
+  };
+
+  const setArmors = (thread: Registering, node: string, reports: readonly ArmorReport[]): void => {
+    const armors = new Map(thread.volatile.armors);
+    for (const [id, { node: at }] of armors) if (at === node) armors.delete(id);
+    for (const report of reports) {
+      const other = armors.get(report.armor);
+      if (other && other.incarnation.placement > report.incarnation.placement) continue;
+      armors.set(report.armor, { ...report, node });
+    }
+    thread.setVolatile({ ...thread.volatile, armors });
+  };
+
+  const changed = (thread: Registering): void => thread.insert(op("cluster.changed"));
+
+  return element<DataRecord, Volatile>({
+    name: "registration",
+    version: 1,
+    state: {},
+    volatile: () => ({ epoch: epochZero, nodes: new Map(), armors: new Map() }),
+    handlers: {
+      "ftm.begin": (_state, thread) => {
+        const { epoch, reports, dead } = thread.payload["begin"] as unknown as FtmBegin;
+        const entries = Object.assign({}, ...reports.map(({ table }) => table.entries)) as { [key: string]: Data };
+        const nodes = new Map<string, NodeView>();
+        for (const [key, value] of Object.entries(entries)) {
+          if (!key.startsWith("node:")) continue;
+          const { id, name, address, left } = value as NodeRegistration;
+          const reported = reports.some(({ node }) => node === id);
+          nodes.set(id, { id, name, address, reported, state: left ? "left" : reported ? "alive" : "suspect", plannedUntilMs: 0 });
+        }
+        thread.setVolatile({ ...thread.volatile, epoch, nodes });
+        for (const report of reports) setArmors(thread, report.node, report.armors);
+        const others = [...nodes.values()].filter(({ id, state }) => id !== self && state !== "left");
+        for (const { id, state } of nodes.values()) if (state !== "left") announce(thread, id);
+        thread.payload["targets"] = others.map(target);
+        thread.payload["subjects"] = others.filter(({ id }) => dead.includes(id)).map(({ id }) => id);
+        thread.insert(op("liveness.watch"), op("node.confirm"), op("cluster.changed"));
+      },
+      "armors.told": (_state, thread) => {
+        const { node: id, armors } = thread.payload as unknown as { node: string; armors: ArmorReport[] };
+        const node = thread.volatile.nodes.get(id);
+        if (!node || node.state === "left") return;
+        setNode(thread, { ...node, reported: true });
+        for (const { armor, incarnation } of armors) {
+          const other = thread.volatile.armors.get(armor);
+          if (!other || other.node === id || other.incarnation.placement <= incarnation.placement) continue;
+          thread.send({
+            ops: [op("epoch.guard", daemonOf(id)), op("armor.remove", daemonOf(id))],
+            payload: { epoch: thread.volatile.epoch, armor },
+            lane: "system",
+          });
+        }
+        setArmors(thread, id, armors);
+        changed(thread);
+      },
+      "node.join": (_state, thread) => {
+        const wanted = thread.payload["registration"] as NodeRegistration;
+        const same = [...thread.volatile.nodes.values()].find(({ name, id }) => name === wanted.name && id !== wanted.id);
+        if (same && (same.state === "alive" || same.state === "draining")) {
+          throw new OperationError("refused", `node name "${wanted.name}" is taken by a running node at ${same.address}`);
+        }
+        const nodes = new Map(thread.volatile.nodes);
+        if (same) {
+          // A known name with a new id: a new node that inherits nothing.
+          nodes.delete(same.id);
+          const { id, name, address } = same;
+          thread.payload["replaced"] = { [`node:${id}`]: { id, name, address, left: true } };
+        }
+        const { id, name, address } = wanted;
+        const before = nodes.get(id);
+        nodes.set(id, { id, name, address, state: "alive", reported: true, plannedUntilMs: 0 });
+        thread.setVolatile({ ...thread.volatile, nodes });
+        if (!before) thread.event({ kind: "node.joined", subject: name, node: id });
+        announce(thread, id);
+        thread.payload["targets"] = [target(wanted)];
+        thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), op("cluster.changed"));
+      },
+      // A registered daemon has found a new FTM, or has restarted, perhaps elsewhere.
+      "node.hello": (_state, thread) => {
+        const { id, name, address } = thread.payload["registration"] as NodeRegistration;
+        const node = thread.volatile.nodes.get(id);
+        if (!node || node.state === "left") return;
+        if (node.plannedUntilMs > 0 || node.state === "failed") {
+          if (node.state === "failed") thread.event({ kind: "node.returned", subject: name, node: id });
+          setNode(thread, { ...node, state: "alive", reported: node.state !== "failed" && node.reported, plannedUntilMs: 0 });
+          changed(thread);
+        }
+        if (node.address === address) return;
+        setNode(thread, { ...thread.volatile.nodes.get(id)!, address });
+        thread.payload["targets"] = [target({ id, name, address, left: false })];
+        thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), op("cluster.changed"));
+      },
+      "node.leaving": (_state, thread) => {
+        const node = thread.volatile.nodes.get(thread.payload["node"] as string);
+        if (!node) return;
+        setNode(thread, { ...node, state: "suspect", plannedUntilMs: thread.nowMs + timing.plannedAbsenceMs });
+        thread.event({ kind: "node.suspected", subject: node.name, node: node.id, cause: "planned absence" });
+        if (node.id === self && [...thread.volatile.nodes.values()].some(({ id, state }) => id !== self && state === "alive")) {
+          thread.send({
+            ops: [op("ftm.hand-over", "heartbeat")],
+            payload: { gone: thread.volatile.epoch, avoid: [self] },
+            lane: "system",
+            deadlineMs: timing.takeoverRetryMs,
+          });
+        }
+        changed(thread);
+      },
+      "node.down": (_state, thread) => {
+        const id = (thread.payload["args"] as { node?: string }).node ?? thread.payload["node"] as string;
+        const node = thread.volatile.nodes.get(id);
+        if (!node) throw new OperationError("refused", `there is no node "${id}"`);
+        setNode(thread, { ...node, state: "left" });
+        const { name, address } = node;
+        thread.payload["registration"] = { id, name, address, left: true };
+        thread.payload["unwatch"] = [`guard@${id}`];
+        thread.payload["answer"] = { ok: true, changed: true };
+        thread.event({ kind: "node.left", subject: name, node: id });
+        thread.insert(op("liveness.unwatch"), op("node.register"), op("table.commit"), op("cluster.changed"));
+      },
+      "liveness.changed": (_state, thread) => {
+        for (const { id, liveness, silentMs } of thread.payload["changes"] as LivenessChange[]) {
+          const node = thread.volatile.nodes.get(id.slice("guard@".length));
+          if (!node || node.state === "left" || !id.startsWith("guard@")) continue;
+          if (liveness === "suspect" && node.state === "alive") {
+            setNode(thread, { ...node, state: "suspect" });
+            thread.event({ kind: "node.suspected", subject: node.name, node: node.id, durationMs: silentMs });
+            changed(thread);
+          } else if (liveness === "failed") {
+            thread.payload["subjects"] = [...(thread.payload["subjects"] as string[] ?? []), node.id];
+            thread.insert(op("node.confirm"));
+          } else if (liveness === "alive" && node.state !== "alive") {
+            if (node.state === "failed") {
+              thread.event({ kind: "node.returned", subject: node.name, node: node.id });
+              announce(thread, node.id);
+            }
+            setNode(thread, { ...node, state: "alive", reported: node.state !== "failed" && node.reported });
+            changed(thread);
+          }
+        }
+      },
+      "node.confirmed-failed": (_state, thread) => {
+        const { subject, silentMs } = thread.payload as { subject: string; silentMs: number };
+        const node = thread.volatile.nodes.get(subject);
+        if (!node || node.state === "failed" || node.state === "left") return;
+        if (thread.nowMs < node.plannedUntilMs) return;
+        const voters = [...thread.volatile.nodes.values()].filter(({ state }) => state !== "left");
+        const alive = voters.filter(({ id, state }) => id !== subject && state === "alive");
+        if (alive.length < quorum(voters.length)) return;
+        setNode(thread, { ...node, state: "failed", reported: false });
+        const armors = new Map(thread.volatile.armors);
+        for (const [id, { node: at }] of armors) if (at === subject) armors.delete(id);
+        thread.setVolatile({ ...thread.volatile, armors });
+        thread.event({ kind: "node.failed", subject: node.name, node: subject, detectedBy: "ftm", durationMs: silentMs });
+        changed(thread);
+      },
+      "nodes.read": (_state, thread) => {
+        thread.payload["nodes"] = [...thread.volatile.nodes.values()];
+        thread.payload["armors"] = [...thread.volatile.armors.values()];
+        thread.payload["epoch"] = thread.volatile.epoch;
+      },
+    },
+  });
+}

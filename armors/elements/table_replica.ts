@@ -1,0 +1,64 @@
+/**
+ * Table replica: a daemon's copy of the FTM's application table and registered
+ * nodes. Stored and synced before the FTM acknowledges a change; a takeover
+ * starts from the freshest copy.
+ *
+ * @module
+ */
+import type { Data } from "../../core/data.ts";
+import { type Element, element } from "../../core/element.ts";
+import { compareEpochs, epochZero } from "../../core/generation.ts";
+import type { NodeReport, TableVersion } from "../shapes.ts";
+
+/** `version`, and the table's entries under their keys `app:NAME` and `node:ID`. */
+type State = { readonly version: TableVersion } & { readonly [key: string]: Data };
+
+/** Payload field `store`: the whole table, or the difference from version `base`. */
+export type TableStore = {
+  readonly version: TableVersion;
+  readonly base: TableVersion | null;
+  readonly set: { readonly [key: string]: Data };
+  readonly unset: readonly string[];
+};
+
+/** Version order: epoch of writing, then sequence. */
+export function compareVersions(a: TableVersion, b: TableVersion): number {
+  return compareEpochs(a.epoch, b.epoch) || a.sequence - b.sequence;
+}
+
+/** The entries without the version. */
+export function tableEntries(state: { readonly [key: string]: Data }): { [key: string]: Data } {
+  const { version: _version, ...entries } = state;
+  return entries;
+}
+
+/** `table.store` keeps, `table.report` tells. */
+export function tableReplica(): Element {
+  return element<State>({
+    name: "table_replica",
+    version: 1,
+    state: { version: { epoch: epochZero, sequence: 0 } },
+    handlers: {
+      "table.store": (state, thread) => {
+        const store = thread.payload["store"] as unknown as TableStore;
+        delete thread.payload["store"];
+        thread.payload["stored"] = state.version;
+        if (compareVersions(store.version, state.version) <= 0) return;
+        if (store.base !== null && compareVersions(store.base, state.version) !== 0) return;
+        thread.payload["stored"] = store.version;
+        if (store.base === null) return { ...store.set, version: store.version };
+        const next: { [key: string]: Data } = { ...state, ...store.set, version: store.version };
+        for (const key of store.unset) delete next[key];
+        return next as State;
+      },
+      "table.read": (state, thread) => {
+        thread.payload["table"] = tableEntries(state);
+      },
+      "table.report": (state, thread) => {
+        const report = thread.payload["report"] as NodeReport;
+        const table = { version: state.version, entries: tableEntries(state) };
+        thread.payload["report"] = { ...report, table };
+      },
+    },
+  });
+}

@@ -1,0 +1,185 @@
+/**
+ * Takeover: how a new FTM comes to be, the one code path for crash, hang, loss
+ * of its node, first start and cold start. Whoever leads (the heartbeat armor; a
+ * daemon where there is none) asks every daemon to promise a higher epoch,
+ * takes the freshest copy of the application table from the answers, and has
+ * one daemon install the FTM with it.
+ *
+ * Source of the idea: the prepare phase of Paxos; the leader's choice of the
+ * freshest copy as in viewstamped replication's view change.
+ *
+ * @module
+ */
+import type { Data, DataRecord } from "../../core/data.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
+import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
+import { timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+import { daemonOf, type NodeReport, quorum } from "../shapes.ts";
+import type { FtmLocation, Vote } from "./epoch_promise.ts";
+import type { InstallOrder } from "./local_armors.ts";
+import { compareVersions } from "./table_replica.ts";
+
+/** Payload field `takeover` of `takeover.begin`. */
+export type TakeoverRequest = {
+  /** Why, for the event. */
+  readonly cause: string;
+  /** Registered nodes that have not left. */
+  readonly nodes: readonly string[];
+  /** Highest epoch seen. */
+  readonly seen: Epoch;
+  /** Where the FTM was; empty: nowhere. */
+  readonly from: string;
+  /** Its own daemon testifies that this FTM's process is gone. */
+  readonly gone: Epoch | null;
+  /** Nodes held dead: not waited for, not chosen. */
+  readonly dead: readonly string[];
+  /** Nodes not to be chosen while there is another (a planned absence). */
+  readonly avoid: readonly string[];
+};
+
+/** What the new FTM starts from; payload field `begin` of `ftm.begin`. */
+export type FtmBegin = {
+  readonly epoch: Epoch;
+  readonly reports: readonly NodeReport[];
+  readonly cause: string;
+  readonly leader: string;
+  /** Nodes the leader holds dead. */
+  readonly dead: readonly string[];
+  readonly durationMs: number;
+};
+
+type Attempt = {
+  readonly request: TakeoverRequest;
+  readonly epoch: Epoch;
+  readonly startedMs: number;
+  readonly reports: { readonly [node: string]: NodeReport };
+  readonly refused: { readonly [node: string]: Vote };
+  readonly installed: boolean;
+};
+
+type Volatile = { readonly attempt: Attempt | null; readonly tries: number };
+type Leading = Thread<Volatile>;
+
+/** @param node Node of the armor that leads. */
+export function takeover(node: string): Element {
+  const begin = (thread: Leading, request: TakeoverRequest): void => {
+    const epoch = { number: request.seen.number + 1, node };
+    const attempt = { request, epoch, startedMs: thread.nowMs, reports: {}, refused: {}, installed: false };
+    for (const id of request.nodes) {
+      thread.send({
+        ops: [op("epoch.prepare", daemonOf(id)), op("takeover.promised", thread.self)],
+        payload: { epoch, gone: request.gone, node: id },
+        lane: "system",
+        deadlineMs: timing.takeoverRetryMs,
+      });
+    }
+    thread.setVolatile({ attempt, tries: thread.volatile.tries + 1 });
+    thread.after("decide", timing.takeoverGatherMs, "takeover.decide");
+  };
+
+  const install = (thread: Leading, attempt: Attempt): void => {
+    const { request, epoch } = attempt;
+    const reports = Object.values(attempt.reports);
+    const target = choose(reports, request, node);
+    const order: InstallOrder = {
+      armor: "ftm",
+      role: "ftm",
+      placement: epoch.number,
+      generation: { epoch: epoch.number, node: epoch.node, counter: 0 },
+      begin: {
+        epoch,
+        reports: withFreshestTable(reports),
+        cause: request.cause,
+        leader: thread.self,
+        dead: request.dead,
+        durationMs: thread.nowMs - attempt.startedMs,
+      } satisfies FtmBegin as unknown as DataRecord,
+    };
+    thread.send({
+      ops: [op("epoch.guard", daemonOf(target)), op("armor.install", daemonOf(target))],
+      payload: { epoch, install: order as unknown as Data },
+      lane: "system",
+      deadlineMs: timing.takeoverRetryMs,
+    });
+    thread.setVolatile({ ...thread.volatile, attempt: { ...attempt, installed: true } });
+    thread.after("decide", timing.takeoverRetryMs, "takeover.retry");
+  };
+
+  const retry = (thread: Leading, attempt: Attempt): void => {
+    let seen = attempt.epoch;
+    for (const { epoch } of Object.values(attempt.refused)) if (compareEpochs(epoch, seen) > 0) seen = epoch;
+    const heard = Object.values(attempt.refused).some((vote) => !vote.promised && vote.because === "hears-ftm");
+    thread.setVolatile({ ...thread.volatile, attempt: null });
+    // Others hear it: the fault is on this side; the poll begins again if it stays silent.
+    if (heard && attempt.request.gone === null) return;
+    const pauseMs = Math.min(250 * (thread.volatile.tries + 1), 2_000);
+    thread.after("decide", pauseMs + thread.random.below(250), "takeover.begin", { takeover: { ...attempt.request, seen } });
+  };
+
+  return element<DataRecord, Volatile>({
+    name: "takeover",
+    version: 1,
+    state: {},
+    volatile: () => ({ attempt: null, tries: 0 }),
+    handlers: {
+      "takeover.begin": (_state, thread) => {
+        if (thread.volatile.attempt) return;
+        begin(thread, thread.payload["takeover"] as TakeoverRequest);
+      },
+      "takeover.promised": (_state, thread) => {
+        const { attempt } = thread.volatile;
+        const { vote, report, epoch, node: voter } = thread.payload as unknown as {
+          vote: Vote;
+          report?: NodeReport;
+          epoch: Epoch;
+          node: string;
+        };
+        if (!attempt || attempt.installed || compareEpochs(epoch, attempt.epoch) !== 0) return;
+        const next = vote.promised
+          ? { ...attempt, reports: { ...attempt.reports, [voter]: report! } }
+          : { ...attempt, refused: { ...attempt.refused, [voter]: vote } };
+        thread.setVolatile({ ...thread.volatile, attempt: next });
+        const answered = (id: string): boolean => id in next.reports || id in next.refused;
+        if (next.request.nodes.every((id) => answered(id) || next.request.dead.includes(id))) thread.insert(op("takeover.decide"));
+      },
+      "takeover.decide": (_state, thread) => {
+        const { attempt } = thread.volatile;
+        if (!attempt || attempt.installed) return;
+        const promised = Object.keys(attempt.reports).length;
+        if (promised >= quorum(attempt.request.nodes.length)) install(thread, attempt);
+        else retry(thread, attempt);
+      },
+      "takeover.retry": (_state, thread) => {
+        if (thread.volatile.attempt) retry(thread, thread.volatile.attempt);
+      },
+      "ftm.changed": (_state, thread) => {
+        const { attempt } = thread.volatile;
+        const ftm = thread.payload["ftm"] as FtmLocation;
+        if (attempt && compareEpochs(ftm.epoch, attempt.epoch) < 0) return;
+        thread.cancel("decide");
+        thread.setVolatile({ attempt: null, tries: 0 });
+      },
+    },
+  });
+}
+
+/** In place if the old node answered; otherwise away from the leader; never a dead or avoided one while there is another. */
+function choose(reports: readonly NodeReport[], { from, dead, avoid }: TakeoverRequest, leader: string): string {
+  const cost = (id: string): number =>
+    (dead.includes(id) ? 8 : 0) + (avoid.includes(id) ? 4 : 0) + (id === from ? 0 : 1) + (id === leader && id !== from ? 1 : 0);
+  return [...reports].map(({ node }) => node).sort((a, b) => cost(a) - cost(b) || (a < b ? -1 : 1))[0]!;
+}
+
+/** Only the freshest copy of the table travels. "Freshest" = highest (epoch of writing, sequence). */
+function withFreshestTable(reports: readonly NodeReport[]): NodeReport[] {
+  let freshest = reports[0]!.table;
+  for (const { table } of reports) if (compareVersions(table.version, freshest.version) > 0) freshest = table;
+  const none = { version: { epoch: epochZero, sequence: 0 }, entries: {} };
+  let given = false;
+  return reports.map((report) => {
+    const table = report.table === freshest && !given ? freshest : { ...none, version: report.table.version };
+    given ||= report.table === freshest;
+    return { ...report, table };
+  });
+}

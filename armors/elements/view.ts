@@ -1,0 +1,111 @@
+/**
+ * View: what the FTM knows, pushed to every daemon when it changes, so that any
+ * daemon answers `status` at once and knows where armors are.
+ *
+ * @module
+ */
+import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
+import { type Element, element } from "../../core/element.ts";
+import type { Epoch } from "../../core/generation.ts";
+import { op } from "../../core/micro_operation.ts";
+import { type ApplicationEntry, daemonOf, type InstanceReport, type InstanceState, quorum } from "../shapes.ts";
+import { instanceIds } from "./placement.ts";
+import type { NodeView, RegisteredArmor } from "./registration.ts";
+
+/** Payload field `view` of `view.update`. */
+export type View = {
+  readonly epoch: Epoch;
+  /** The FTM has no majority of the registered nodes. */
+  readonly stale: boolean;
+  readonly nodes: readonly { readonly id: string; readonly name: string; readonly address: string; readonly state: string }[];
+  readonly armors: readonly RegisteredArmor[];
+  readonly applications: readonly {
+    readonly name: string;
+    readonly desired: string;
+    readonly revision: number;
+    readonly instances: readonly {
+      readonly id: string;
+      readonly node: string | null;
+      readonly pid: number | null;
+      readonly state: InstanceState;
+      readonly restarts: number;
+    }[];
+  }[];
+};
+
+type Volatile = { readonly view: View | null; readonly sent: ReadonlyMap<string, View> };
+
+/** Built in every round; sent to whom it is news. */
+export function view(): Element {
+  return element<DataRecord, Volatile>({
+    name: "view",
+    version: 1,
+    state: {},
+    volatile: () => ({ view: null, sent: new Map() }),
+    handlers: {
+      "view.publish": (_state, thread) => thread.insert(op("instances.read"), op("view.send")),
+      "view.send": (_state, thread) => {
+        let view = build(thread.payload);
+        const { sent, view: last } = thread.volatile;
+        if (last && dataEqual(last as unknown as Data, view as unknown as Data)) view = last;
+        const next = new Map<string, View>();
+        for (const { id, state } of view.nodes) {
+          if (state === "failed" || state === "left") continue;
+          const news = sent.get(id) !== view;
+          const ops = [op("epoch.guard", daemonOf(id)), op("view.update", daemonOf(id))];
+          const payload = { epoch: view.epoch, view: view as unknown as Data };
+          if (!news || thread.send({ ops, payload, lane: "system" })) next.set(id, view);
+        }
+        const heartbeat = view.armors.find(({ armor, state }) => armor === "heartbeat" && state === "running");
+        if (heartbeat && (sent.get("heartbeat") !== view || last !== view)) {
+          const payload = { epoch: view.epoch, view: view as unknown as Data };
+          thread.send({ ops: [op("epoch.guard", "heartbeat"), op("heartbeat.follow", "heartbeat")], payload, lane: "system" });
+          next.set("heartbeat", view);
+        } else if (heartbeat) next.set("heartbeat", view);
+        thread.setVolatile({ view, sent: next });
+      },
+      // A daemon that has restarted has forgotten its view.
+      "armors.told": (_state, thread) => {
+        const sent = new Map(thread.volatile.sent);
+        if (!sent.delete(thread.payload["node"] as string)) return;
+        thread.setVolatile({ ...thread.volatile, sent });
+      },
+    },
+  });
+}
+
+function build(payload: { readonly [field: string]: Data }): View {
+  const nodes = payload["nodes"] as unknown as readonly NodeView[];
+  const armors = payload["armors"] as unknown as readonly RegisteredArmor[];
+  const table = payload["table"] as { readonly [key: string]: Data };
+  const instances = payload["instances"] as unknown as { readonly [id: string]: InstanceReport & { readonly node: string } };
+  const placed = payload["placed"] as { readonly [id: string]: { readonly node: string } };
+  const voters = nodes.filter(({ state }) => state !== "left");
+  const entries = Object.keys(table).filter((key) => key.startsWith("app:")).sort().map((key) => table[key] as unknown as ApplicationEntry);
+  return {
+    epoch: payload["epoch"] as Epoch,
+    stale: voters.filter(({ state }) => state === "alive").length < quorum(voters.length),
+    nodes: nodes.map(({ id, name, address, state }) => ({ id, name, address, state })),
+    armors,
+    applications: entries.map((entry) => ({
+      name: entry.application.name,
+      desired: entry.desired,
+      revision: entry.revision,
+      instances: instanceIds(entry).map((id) => instanceView(entry, id, instances[id], placed[id]?.node)),
+    })),
+  };
+}
+
+function instanceView(
+  entry: ApplicationEntry,
+  id: string,
+  report: (InstanceReport & { readonly node: string }) | undefined,
+  node: string | undefined,
+): View["applications"][number]["instances"][number] {
+  if (entry.completed.includes(id)) return { id, node: report?.node ?? null, pid: null, state: "completed", restarts: report?.restarts ?? 0 };
+  if (!report || (node !== undefined && report.node !== node)) {
+    const state = entry.desired === "stopped" ? "stopped" : "pending";
+    return { id, node: node ?? null, pid: null, state, restarts: 0 };
+  }
+  return { id, node: report.node, pid: report.pid, state: report.state, restarts: report.restarts };
+}

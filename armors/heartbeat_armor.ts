@@ -1,0 +1,16 @@
+/**
+ * Heartbeat armor: runs on another node than the FTM, polls it, and leads the
+ * takeover when it fails.
+ *
+ * @module
+ */
+import type { Element } from "../core/element.ts";
+import { basicElements } from "./elements/basic.ts";
+import { ftmPoll } from "./elements/ftm_poll.ts";
+import { livenessPoll } from "./elements/liveness_poll.ts";
+import { takeover } from "./elements/takeover.ts";
+
+/** @param node Node the heartbeat armor runs on. */
+export function heartbeatArmor({ node }: { readonly node: string }): Element[] {
+  return [...basicElements(), livenessPoll(), ftmPoll(), takeover(node)];
+}

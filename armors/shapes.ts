@@ -1,0 +1,127 @@
+/**
+ * Shapes that several elements exchange in payloads. Plain data, so `type`, not
+ * `interface`.
+ *
+ * @module
+ */
+import type { Data } from "../core/data.ts";
+import type { Epoch, Generation } from "../core/generation.ts";
+import type { ArmorId } from "../core/micro_operation.ts";
+import type { ProcessIdentity } from "../core/process_identity.ts";
+import type { Application } from "./application_schema.ts";
+
+/** The four armor types, and `own`: an armor of the user's. */
+export type Role = "daemon" | "ftm" | "heartbeat" | "execution" | "own";
+
+/** A node as the cluster knows it durably. */
+export type NodeRegistration = {
+  readonly id: string;
+  readonly name: string;
+  /** HOST:PORT under which other nodes reach it. */
+  readonly address: string;
+  /** Left for good by `armor down`. */
+  readonly left: boolean;
+};
+
+/** What the FTM thinks of a node. */
+export type NodeState = "alive" | "suspect" | "failed" | "draining" | "left";
+
+/** State of an armor in status. */
+export type ArmorState = "starting" | "running" | "recovering" | "failed";
+
+/** (placement by the FTM, restart by the daemon). */
+export type Incarnation = { readonly placement: number; readonly restart: number };
+
+/** One armor as its daemon reports it. */
+export type ArmorReport = {
+  readonly armor: ArmorId;
+  readonly role: Role;
+  readonly pid: number | null;
+  readonly state: ArmorState;
+  readonly incarnation: Incarnation;
+  readonly generation: Generation | null;
+  readonly elements: Data;
+};
+
+/** Orders table versions: epoch of writing, then sequence. */
+export type TableVersion = { readonly epoch: Epoch; readonly sequence: number };
+
+/** What an operator wants of one application. */
+export type ApplicationEntry = {
+  readonly application: Application;
+  readonly desired: "running" | "stopped";
+  /** Counts the operator's changes. */
+  readonly revision: number;
+  /** Epoch in which the revision was acknowledged. */
+  readonly revisionEpoch: Epoch;
+  /** Counts the operator's restarts. */
+  readonly restart: number;
+  /** Instances of a job that have completed. */
+  readonly completed: readonly string[];
+};
+
+/** Where and when the FTM placed an instance; a later one wins. */
+export type Placement = { readonly epoch: Epoch; readonly number: number };
+
+/** State of an instance in status. */
+export type InstanceState =
+  | "pending"
+  | "starting"
+  | "running"
+  | "restarting"
+  | "stopping"
+  | "stopped"
+  | "completed"
+  | "failed";
+
+/** One instance as the FTM orders it from an execution armor. */
+export type InstanceOrder = {
+  readonly id: string;
+  readonly application: Application;
+  readonly desired: "running" | "stopped";
+  readonly restart: number;
+  readonly placement: Placement;
+};
+
+/** One instance as its execution armor reports it. */
+export type InstanceReport = {
+  readonly id: string;
+  readonly name: string;
+  readonly placement: Placement;
+  readonly state: InstanceState;
+  readonly pid: number | null;
+  readonly restarts: number;
+  /** The restart policy gave up on this node for now. */
+  readonly crashLoop: boolean;
+  /** Why it cannot run here at all; empty: it can. */
+  readonly cannot: string;
+};
+
+/** What a daemon tells a new FTM, together with its promise. */
+export type NodeReport = {
+  readonly node: string;
+  readonly armors: readonly ArmorReport[];
+  readonly table: { readonly version: TableVersion; readonly entries: { readonly [key: string]: Data } };
+};
+
+/** An armor as a daemon keeps it. */
+export type LocalArmor = {
+  readonly armor: ArmorId;
+  readonly role: Role;
+  readonly incarnation: Incarnation;
+  readonly generation: Generation;
+  readonly process: ProcessIdentity | null;
+  readonly failed: boolean;
+};
+
+/** Names of the armors of one node. */
+export const daemonOf = (node: string): ArmorId => `daemon@${node}`;
+/** The execution armor of a node. */
+export const executionOf = (node: string): ArmorId => `execution@${node}`;
+/** The node part of `daemon@NODE` or `execution@NODE`. */
+export const nodeOf = (armor: ArmorId): string => armor.slice(armor.indexOf("@") + 1);
+
+/** How many of `registered` nodes must answer or store: 1 of 1, 1 of 2 (availability), a majority from three up. */
+export function quorum(registered: number): number {
+  return registered <= 2 ? 1 : Math.floor(registered / 2) + 1;
+}
