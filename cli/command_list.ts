@@ -1,0 +1,35 @@
+/**
+ * Every command, in the order of the help. Commands import what they need when
+ * they run, so that listing them costs next to nothing.
+ *
+ * @module
+ */
+import { checkpointCommand } from "./checkpoint.ts";
+import type { CommandDefinition } from "./command.ts";
+import { demoCommand } from "./demo.ts";
+import { downCommand } from "./down.ts";
+import { eventsCommand } from "./events.ts";
+import { initCommand } from "./init.ts";
+import { logsCommand } from "./logs.ts";
+import { removeCommand } from "./remove.ts";
+import { restartCommand } from "./restart.ts";
+import { runCommand } from "./run.ts";
+import { startCommand } from "./start.ts";
+import { statusCommand } from "./status.ts";
+import { stopCommand } from "./stop.ts";
+
+/** Names are unique; an option that several share has the same shape in all. */
+export const commands: readonly CommandDefinition[] = [
+  runCommand,
+  stopCommand,
+  startCommand,
+  restartCommand,
+  removeCommand,
+  logsCommand,
+  initCommand,
+  statusCommand,
+  eventsCommand,
+  downCommand,
+  checkpointCommand,
+  demoCommand,
+];

@@ -1,0 +1,47 @@
+/**
+ * Changes: one operation sent to a daemon, and what came back.
+ *
+ * @module
+ */
+import { CommandError, type CommandInput, jsonDocument, printable } from "./command.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What a daemon answers to an operation that took effect. */
+export interface OperationAnswer {
+  readonly ok: true;
+  /** False: it was so already. */
+  readonly changed: boolean;
+  readonly revision?: number;
+  /** What happened, in the daemon's words. */
+  readonly text?: string;
+}
+
+/** How long a daemon has: the cluster's own limit is 5 s, and its word should arrive. */
+export const operationTimeoutMs = 7_000;
+
+/**
+ * Do one operation and print what happened.
+ *
+ * @param body `operation` and its arguments.
+ * @param words Printed if the daemon says nothing itself: when it changed something, and when not.
+ */
+export async function operate(
+  input: CommandInput,
+  terminal: Terminal,
+  body: { readonly operation: string; readonly [argument: string]: unknown },
+  words: { readonly changed: string; readonly unchanged: string; readonly timeoutMs?: number },
+): Promise<void> {
+  const { connectDaemon } = await import("./daemon_client.ts");
+  const daemon = await connectDaemon(input, terminal);
+  const answer = (await daemon.json({
+    method: "POST",
+    path: "/v1/operations",
+    body,
+    timeoutMs: words.timeoutMs ?? operationTimeoutMs,
+    silence: "no acknowledgement within 5 s; repeat the command",
+  })) as OperationAnswer;
+  if (answer?.ok !== true) throw new CommandError("unavailable", `${daemon.place} gave an answer that is none: ${JSON.stringify(answer)}`);
+  if (input.json) return terminal.out(jsonDocument(answer));
+  const revision = answer.changed && answer.revision !== undefined ? ` (revision ${answer.revision})` : "";
+  terminal.out(`${printable(answer.text ?? `${answer.changed ? words.changed : words.unchanged}${revision}`)}\n`);
+}
