@@ -21,7 +21,9 @@ function changesRuntime(name: string): boolean {
  * @returns The variable's name, or `undefined` if the environment is clean.
  */
 export function hostileVariable(environment: Environment): string | undefined {
-  return Object.keys(environment).filter((name) => changesRuntime(name) && environment[name]).sort()[0];
+  return Object.keys(environment)
+    .filter((name) => changesRuntime(name) && environment[name])
+    .sort()[0];
 }
 
 /**

@@ -16,7 +16,8 @@ type Status = number | undefined | void;
 const roles: { readonly [role: string]: (argv: readonly string[]) => Promise<Status> } = {
   daemon: async (argv) => (await import("./host/start_node.ts")).startNode(argv),
   guard: async (argv) => (await import("./host/start_guard.ts")).startGuard(argv),
-  "daemon-process": async (argv) => (await import("./host/start_armor.ts")).startArmor("daemon-process", argv),
+  "daemon-process": async (argv) =>
+    (await import("./host/start_armor.ts")).startArmor("daemon-process", argv),
   ftm: async (argv) => (await import("./host/start_armor.ts")).startArmor("ftm", argv),
   heartbeat: async (argv) => (await import("./host/start_armor.ts")).startArmor("heartbeat", argv),
   execution: async (argv) => (await import("./host/start_armor.ts")).startArmor("execution", argv),
@@ -31,7 +32,10 @@ const roles: { readonly [role: string]: (argv: readonly string[]) => Promise<Sta
 export async function main(argv: readonly string[]): Promise<void> {
   const hostile = hostileVariable(process.env);
   if (hostile !== undefined) {
-    return fail(1, `cannot start: the environment variable "${hostile}" changes how this program runs; unset it`);
+    return fail(
+      1,
+      `cannot start: the environment variable "${hostile}" changes how this program runs; unset it`,
+    );
   }
   if (argv[0] === "--version") {
     process.stdout.write(argv.includes("--json") ? `${JSON.stringify({ version })}\n` : `armor ${version}\n`);

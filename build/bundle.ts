@@ -30,19 +30,23 @@ export async function bundle(): Promise<string> {
     external: ["bun:*"],
     legalComments: "none",
     logLevel: "silent",
-    plugins: [{
-      // CommonJS packages ask for built-in modules by require(), which ESM does not have on Deno.
-      name: "required-builtins",
-      setup(setup) {
-        setup.onResolve({ filter: /^[a-z_:/0-9]+$/ }, ({ path, kind }) => {
-          const name = path.replace(/^node:/, "");
-          return kind === "require-call" && builtins.has(name) ? { path: name, namespace: "builtin" } : undefined;
-        });
-        setup.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
-          contents: `module.exports = process.getBuiltinModule(${JSON.stringify(`node:${path}`)});`,
-        }));
+    plugins: [
+      {
+        // CommonJS packages ask for built-in modules by require(), which ESM does not have on Deno.
+        name: "required-builtins",
+        setup(setup) {
+          setup.onResolve({ filter: /^[a-z_:/0-9]+$/ }, ({ path, kind }) => {
+            const name = path.replace(/^node:/, "");
+            return kind === "require-call" && builtins.has(name)
+              ? { path: name, namespace: "builtin" }
+              : undefined;
+          });
+          setup.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
+            contents: `module.exports = process.getBuiltinModule(${JSON.stringify(`node:${path}`)});`,
+          }));
+        },
       },
-    }],
+    ],
   });
   return result.outputFiles[0]!.text;
 }
@@ -62,7 +66,8 @@ export function writeWhole(path: string, content: string | Uint8Array, mode = 0o
 /** Bundle into dist/armor.mjs, after core/ has passed its checks. */
 export async function writeBundle(): Promise<string> {
   const impurities = checkCore(root);
-  if (impurities.length > 0) throw new Error(`Cannot bundle, core/ is not pure:\n  ${impurities.join("\n  ")}`);
+  if (impurities.length > 0)
+    throw new Error(`Cannot bundle, core/ is not pure:\n  ${impurities.join("\n  ")}`);
   const path = join(root, "dist", "armor.mjs");
   writeWhole(path, await bundle());
   return path;

@@ -18,7 +18,7 @@ function run(path: string, ...args: string[]): string[] {
 
 /** Each check by name; it returns what is wrong. */
 export const checks: { readonly [name: string]: () => string[] } = {
-  "lint and format": () => run(tool("biome"), "check", "--error-on-warnings", "--colors=off", "."),
+  "lint and format": () => run(tool("biome"), "check", "--diagnostic-level=error", "--colors=off", "."),
   types: () => run(tool("tsc"), "--noEmit", "--pretty", "false", "-p", root),
   layers: () => checkLayers(root),
   "core purity": () => checkCore(root),

@@ -29,13 +29,31 @@ export const layers: readonly Layer[] = [
   { name: "core", files: /^core\//, may: ["core"] },
   { name: "transports", files: /^transports\//, may: ["transports", "core"] },
   // The words that elements, hosts and the command line share.
-  { name: "shapes", files: /^armors\/(application_schema|environment|name_rule|shapes|version)\.ts$/, may: ["shapes", "core"] },
+  {
+    name: "shapes",
+    files: /^armors\/(application_schema|environment|name_rule|shapes|version)\.ts$/,
+    may: ["shapes", "core"],
+  },
   // Lists of elements, with their options.
-  { name: "armors", files: /^armors\/([^/]+|elements\/basic)\.ts$/, may: ["armors", "elements", "parts", "shapes", "core"] },
-  { name: "elements", files: /^armors\/elements\//, calls: "element", may: ["parts", "shapes", "core"], mayTypes: ["elements"] },
+  {
+    name: "armors",
+    files: /^armors\/([^/]+|elements\/basic)\.ts$/,
+    may: ["armors", "elements", "parts", "shapes", "core"],
+  },
+  {
+    name: "elements",
+    files: /^armors\/elements\//,
+    calls: "element",
+    may: ["parts", "shapes", "core"],
+    mayTypes: ["elements"],
+  },
   // What an element has put into a file of its own.
   { name: "parts", files: /^armors\/elements\//, may: ["parts", "shapes", "core"], mayTypes: ["elements"] },
-  { name: "host", files: /^armors\/host\//, may: ["host", "armors", "elements", "parts", "shapes", "transports", "core"] },
+  {
+    name: "host",
+    files: /^armors\/host\//,
+    may: ["host", "armors", "elements", "parts", "shapes", "transports", "core"],
+  },
   { name: "cli", files: /^cli\//, may: ["cli", "host", "armors", "shapes", "transports", "core"] },
   { name: "console", files: /^console\//, may: ["console"], mayTypes: ["core"] },
 ];
@@ -66,7 +84,10 @@ export function checkLayers(folder: string): string[] {
       .map((entry): Edge => ({ ...entry, file, target: normalize(join(dirname(file), entry.from)) })),
   );
   const layerOf = (file: string): Layer | undefined =>
-    layers.find((layer) => layer.files.test(file) && (layer.calls === undefined || calls(sources.get(file), layer.calls)));
+    layers.find(
+      (layer) =>
+        layer.files.test(file) && (layer.calls === undefined || calls(sources.get(file), layer.calls)),
+    );
   return [
     ...edges.flatMap((edge) => violation(edge, layerOf(edge.file), layerOf(edge.target))),
     ...cycles(files, edges),
@@ -82,7 +103,8 @@ function calls(source: string | undefined, name: string): boolean {
 
 function violation(edge: Edge, from: Layer | undefined, to: Layer | undefined): string[] {
   const { file, target, typeOnly, line } = edge;
-  if (from === undefined || to === undefined) return [`${file}:${line}: imports ${target}, which is in no layer`];
+  if (from === undefined || to === undefined)
+    return [`${file}:${line}: imports ${target}, which is in no layer`];
   if (from.may.includes(to.name) || (typeOnly && from.mayTypes?.includes(to.name))) return [];
   const only = from.mayTypes?.includes(to.name) ? " other than types" : "";
   return [`${file}:${line}: imports ${target}: ${from.name} may not import ${to.name}${only}`];
@@ -115,7 +137,11 @@ function cycles(files: readonly string[], edges: readonly Edge[]): string[] {
   return found.sort();
 }
 
-function roundTrip(start: string, group: ReadonlySet<string>, next: ReadonlyMap<string, readonly string[]>): string[] {
+function roundTrip(
+  start: string,
+  group: ReadonlySet<string>,
+  next: ReadonlyMap<string, readonly string[]>,
+): string[] {
   const paths: string[][] = [[start]];
   const seen = new Set<string>();
   for (const path of paths) {

@@ -28,14 +28,24 @@ const switches = ["BUN_BE_BUN", "BUN_OPTIONS"];
 
 /** Everything the executable is made from. */
 const inputs = [
-  "mod.ts", "{armors,build,cli,console,core,examples,transports}/**/*.{ts,mjs,js,html,css,svg,toml}",
-  "package.json", "package-lock.json", "node_modules/.package-lock.json",
+  "mod.ts",
+  "{armors,build,cli,console,core,examples,transports}/**/*.{ts,mjs,js,html,css,svg,toml}",
+  "package.json",
+  "package-lock.json",
+  "node_modules/.package-lock.json",
 ];
 
 const flags = [
-  "--compile", "--bytecode", "--format=esm", "--target=bun", "--minify-whitespace", "--minify-syntax",
-  "--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig",
-  "--no-compile-autoload-tsconfig", "--no-compile-autoload-package-json",
+  "--compile",
+  "--bytecode",
+  "--format=esm",
+  "--target=bun",
+  "--minify-whitespace",
+  "--minify-syntax",
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-bunfig",
+  "--no-compile-autoload-tsconfig",
+  "--no-compile-autoload-package-json",
 ];
 
 /** Where to put the executable, and for which machine it is. */
@@ -61,7 +71,8 @@ export async function compile(options: CompileOptions = {}): Promise<string> {
   if (existsSync(outfile) && existsSync(hashFile) && readFileSync(hashFile, "utf8") === hash) return outfile;
 
   const impurities = checkCore(root);
-  if (impurities.length > 0) throw new Error(`Cannot build, core/ is not pure:\n  ${impurities.join("\n  ")}`);
+  if (impurities.length > 0)
+    throw new Error(`Cannot build, core/ is not pure:\n  ${impurities.join("\n  ")}`);
   const text = await bundle();
   writeWhole(join(root, "dist", "armor.mjs"), text);
 
@@ -121,7 +132,11 @@ if (import.meta.main) {
     process.argv.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3);
   const [target, runtime, outfile] = [value("target"), value("runtime"), value("outfile")];
   try {
-    const path = await compile({ ...(target && { target }), ...(runtime && { runtime }), ...(outfile && { outfile }) });
+    const path = await compile({
+      ...(target && { target }),
+      ...(runtime && { runtime }),
+      ...(outfile && { outfile }),
+    });
     console.log(path);
   } catch (error) {
     console.error(`armor: ${(error as Error).message}`);

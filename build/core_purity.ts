@@ -21,11 +21,13 @@ const packages: { readonly [name: string]: string } = { "cbor-x": "core/codec.ts
 const exactMath = new Set("abs ceil clz32 floor imul max min round sign sqrt trunc".split(" "));
 
 /** Globals that give time, chance, waiting, the outside, or an engine's opinion. */
-const impureGlobals = new Set((
-  "Atomics Bun Date Deno FinalizationRegistry Intl Promise SharedArrayBuffer Temporal WeakRef WebSocket Worker " +
-  "XMLHttpRequest clearImmediate clearInterval clearTimeout console crypto eval fetch global globalThis location " +
-  "navigator performance process queueMicrotask require self setImmediate setInterval setTimeout window"
-).split(" "));
+const impureGlobals = new Set(
+  (
+    "Atomics Bun Date Deno FinalizationRegistry Intl Promise SharedArrayBuffer Temporal WeakRef WebSocket Worker " +
+    "XMLHttpRequest clearImmediate clearInterval clearTimeout console crypto eval fetch global globalThis location " +
+    "navigator performance process queueMicrotask require self setImmediate setInterval setTimeout window"
+  ).split(" "),
+);
 
 /** Properties whose values depend on the engine, its language data or the machine. */
 const impureProperties = /^(localeCompare|toLocale\w*|stack|asyncIterator|normalize)$/;
@@ -39,7 +41,10 @@ export function checkCore(folder: string): string[] {
   const files = globSync("core/**/*.ts", { cwd: folder }).sort();
   const output = mkdtempSync(join(tmpdir(), "armor-core-"));
   try {
-    return [...foreignImports(folder, files, output), ...files.flatMap((file) => impureNames(folder, file, output))];
+    return [
+      ...foreignImports(folder, files, output),
+      ...files.flatMap((file) => impureNames(folder, file, output)),
+    ];
   } finally {
     rmSync(output, { recursive: true, force: true });
   }
@@ -49,8 +54,14 @@ export function checkCore(folder: string): string[] {
 function foreignImports(folder: string, files: readonly string[], output: string): string[] {
   const metafile = join(output, "meta.json");
   const error = esbuild(folder, [
-    ...files, "--bundle", "--packages=external", "--platform=neutral", "--tree-shaking=false",
-    `--outdir=${join(output, "bundle")}`, "--outbase=.", `--metafile=${metafile}`,
+    ...files,
+    "--bundle",
+    "--packages=external",
+    "--platform=neutral",
+    "--tree-shaking=false",
+    `--outdir=${join(output, "bundle")}`,
+    "--outbase=.",
+    `--metafile=${metafile}`,
   ]);
   if (error !== "" || !existsSync(metafile)) return [`core: cannot bundle: ${error}`];
   const found: string[] = [];
@@ -68,7 +79,10 @@ function foreignImports(folder: string, files: readonly string[], output: string
 
 /** `@scope/name/part` → `@scope/name`. */
 function packageName(path: string): string {
-  return path.split("/").slice(0, path.startsWith("@") ? 2 : 1).join("/");
+  return path
+    .split("/")
+    .slice(0, path.startsWith("@") ? 2 : 1)
+    .join("/");
 }
 
 /** What one file uses once its types are gone and its own names are renamed. */

@@ -45,7 +45,7 @@ function alive(pid) {
 function lockOrInstalled() {
   mkdirSync(join(root, "dist"), { recursive: true });
   const owner = join(lockFolder, "pid");
-  for (let unowned = 0;;) {
+  for (let unowned = 0; ; ) {
     try {
       mkdirSync(lockFolder);
       writeFileSync(owner, String(process.pid));
@@ -81,11 +81,16 @@ function install() {
     console.error("armor: installing the pinned packages");
     // Neither stamp nor npm's own list: an install was cut short.
     if (!existsSync(stampFile) && !existsSync(npmList)) rmSync(modules, { recursive: true, force: true });
-    const flags = "--no-save --ignore-scripts --include=dev --include=optional --no-audit --no-fund --loglevel=error";
+    const flags =
+      "--no-save --ignore-scripts --include=dev --include=optional --no-audit --no-fund --loglevel=error";
     const npm = process.env.npm_execpath;
     const [command, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
-    const run = spawnSync(command, [...first, "install", ...flags.split(" ")], { cwd: root, stdio: ["ignore", 2, 2] });
-    if (run.status !== 0) throw new Error(`Cannot install packages: npm install ended with status ${run.status}`);
+    const run = spawnSync(command, [...first, "install", ...flags.split(" ")], {
+      cwd: root,
+      stdio: ["ignore", 2, 2],
+    });
+    if (run.status !== 0)
+      throw new Error(`Cannot install packages: npm install ended with status ${run.status}`);
     writeFileSync(stampFile, createHash("sha256").update(readFileSync(lockFile)).digest("hex"));
   } finally {
     rmSync(lockFolder, { recursive: true, force: true });

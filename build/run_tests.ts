@@ -87,10 +87,15 @@ export async function runTests(
 
 /** Read the closing lines of `bun test` or `deno test`. A bad exit status is at least one failure. */
 export function count(output: string, status: number | null): Counts {
-  const deno = /\| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored)?/.exec(output);
-  const bun = (word: string): number => Number(new RegExp(`^ *(\\d+) ${word}s?$`, "m").exec(output)?.[1] ?? 0);
-  const [passed, failed, skipped] = deno === null
-    ? [bun("pass"), bun("fail"), bun("skip") + bun("todo")]
-    : [Number(deno[1]), Number(deno[2]), Number(deno[3] ?? 0)];
+  const deno =
+    /\| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored)?/.exec(
+      output,
+    );
+  const bun = (word: string): number =>
+    Number(new RegExp(`^ *(\\d+) ${word}s?$`, "m").exec(output)?.[1] ?? 0);
+  const [passed, failed, skipped] =
+    deno === null
+      ? [bun("pass"), bun("fail"), bun("skip") + bun("todo")]
+      : [Number(deno[1]), Number(deno[2]), Number(deno[3] ?? 0)];
   return { passed, failed: status === 0 ? failed : Math.max(1, failed), skipped };
 }

@@ -128,7 +128,10 @@ export function imports(source: string): Import[] {
       if (path?.kind === "text") found.push({ from: path.value, typeOnly: false, dynamic: true, line });
     } else if (token.value === "import" && next?.kind === "text") {
       found.push({ from: next.value, typeOnly: false, dynamic: false, line });
-    } else if (token.value === "import" || (token.value === "export" && /^(type|\*|\{)$/.test(next?.value ?? ""))) {
+    } else if (
+      token.value === "import" ||
+      (token.value === "export" && /^(type|\*|\{)$/.test(next?.value ?? ""))
+    ) {
       const from = clauseSource(list, index + 1);
       if (from !== undefined) found.push({ from, typeOnly: next?.value === "type", dynamic: false, line });
     }

@@ -1,6 +1,6 @@
 /**
  * `npm test`: build the executable, run the checks, then every test file in a
- * process of its own, fast ones first, then the core's tests on Deno. A file that
+ * process of its own, fast ones first, then on Deno those that need no executable. A file that
  * does not end in its time is ended. The last line sums up everything:
  * `N passed, N failed, N skipped`.
  *
@@ -26,8 +26,8 @@ const groups = [
   { folder: "tests/e2e", together: 1, limitMs: 180_000, needsBinary: true },
 ];
 
-/** Tests that also run on Deno. */
-const onDeno = ["tests/bun_test_on_deno_test.ts", "tests/core/**/*_test.ts"];
+/** Tests that also run on Deno: all that start no executable. */
+const onDeno = ["tests/bun_test_on_deno_test.ts", "tests/{cli,conformance,core,transports}/**/*_test.ts"];
 
 const defaultLimitMs = 60_000;
 /** All tests together: continuous integration allows ten minutes with installation. */
@@ -41,16 +41,20 @@ function report(name: string, counts: Counts, tookMs: number, output = ""): void
   for (const key of ["passed", "failed", "skipped"] as const) total[key] += counts[key];
   const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
   const numbers = `${counts.passed} passed, ${counts.failed} failed${skipped}`;
-  console.log(`${counts.failed === 0 ? "ok    " : "FAILED"} ${name}: ${numbers} (${(tookMs / 1_000).toFixed(1)} s)`);
+  console.log(
+    `${counts.failed === 0 ? "ok    " : "FAILED"} ${name}: ${numbers} (${(tookMs / 1_000).toFixed(1)} s)`,
+  );
   // What a test says of what it could not do is always shown; the rest only after a failure.
-  if (counts.failed > 0) console.log(output.trimEnd());
+  if (counts.failed > 0) console.log(output.replace(/^\(pass\) .*\n/gm, "").trimEnd());
   else for (const line of output.split("\n")) if (/^skip/i.test(line)) console.log(`       ${line}`);
 }
 
 /** Run one thing that passes or fails as a whole. */
 async function step(name: string, body: () => string[] | Promise<string[]>): Promise<boolean> {
   const startMs = Date.now();
-  const found = await Promise.resolve().then(body).catch((error) => [(error as Error).message]);
+  const found = await Promise.resolve()
+    .then(body)
+    .catch((error) => [(error as Error).message]);
   const failed = found.length > 0 ? 1 : 0;
   report(name, { passed: 1 - failed, failed, skipped: 0 }, Date.now() - startMs, found.join("\n"));
   return failed === 0;
@@ -59,23 +63,40 @@ async function step(name: string, body: () => string[] | Promise<string[]>): Pro
 /** A file may ask for more time in a comment: `time limit: 300 s`. */
 function limitOf(file: string, groupLimitMs = defaultLimitMs): number {
   const own = /time limit: (\d+) s/.exec(readFileSync(join(root, file), "utf8"))?.[1];
-  return Math.max(1_000, Math.min(own === undefined ? groupLimitMs : Number(own) * 1_000, deadlineMs - Date.now()));
+  return Math.max(
+    1_000,
+    Math.min(own === undefined ? groupLimitMs : Number(own) * 1_000, deadlineMs - Date.now()),
+  );
 }
 
 function groupOf(file: string): string {
   const folder = file.split("/").slice(0, -1).join("/");
-  const group = groups.find((candidate) => folder === candidate.folder || folder.startsWith(`${candidate.folder}/`) && candidate.folder !== "tests");
+  const group = groups.find(
+    (candidate) =>
+      folder === candidate.folder ||
+      (folder.startsWith(`${candidate.folder}/`) && candidate.folder !== "tests"),
+  );
   return group?.folder ?? "rest";
 }
 
-let binary = process.env["ARMOR_BINARY"];
-const built = binary !== undefined || await step("build dist/armor", async () => {
-  binary = await compile();
-  return [];
-});
-if (wanted.length === 0) for (const [name, check] of Object.entries(checks)) await step(name, check);
+let binary = process.env["ARMOR_BINARY"] || undefined;
+const built =
+  binary !== undefined ||
+  (await step("build dist/armor", async () => {
+    binary = await compile();
+    return [];
+  }));
+if (wanted.length === 0) {
+  // The other checks are tests too: tests/layers_test.ts.
+  for (const name of ["lint and format", "types"]) await step(name, checks[name]!);
+}
 
-const env = { ARMOR_BINARY: binary ?? "", DENO_DIR: join(root, "dist", ".deno"), DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
+const env = {
+  ARMOR_BINARY: binary ?? "",
+  DENO_DIR: join(root, "dist", ".deno"),
+  DENO_NO_UPDATE_CHECK: "1",
+  NO_COLOR: "1",
+};
 const files = globSync("tests/**/*_test.ts", { cwd: root }).sort().filter(isWanted);
 
 for (const { folder, together, limitMs, needsBinary } of groups) {

@@ -64,7 +64,9 @@ export function findTool(name) {
 export function tool(name) {
   const path = findTool(name);
   if (path === undefined) {
-    throw new Error(`Cannot find ${name} for ${platform}-${arch}${musl}: run "npm install --no-save --include=dev --include=optional"`);
+    throw new Error(
+      `Cannot find ${name} for ${platform}-${arch}${musl}: run "npm install --no-save --include=dev --include=optional"`,
+    );
   }
   return path;
 }

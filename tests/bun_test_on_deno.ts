@@ -31,7 +31,12 @@ interface Block {
   readonly name: string;
   readonly parent: Block | undefined;
   readonly skipped: boolean;
-  readonly hooks: { beforeEach: Callback[]; afterEach: Callback[]; beforeAll: Callback[]; afterAll: Callback[] };
+  readonly hooks: {
+    beforeEach: Callback[];
+    afterEach: Callback[];
+    beforeAll: Callback[];
+    afterAll: Callback[];
+  };
   started: boolean;
   /** Tests that have not ended. */
   left: number;
@@ -86,12 +91,17 @@ async function within(body: Callback, timeoutMs: number): Promise<void> {
 /** A body with a parameter calls it when it is done. */
 function withDone(body: Callback): Promise<void> {
   return new Promise((resolve, reject) => {
-    const done = (error?: unknown): void => error === undefined ? resolve() : reject(error);
+    const done = (error?: unknown): void => (error === undefined ? resolve() : reject(error));
     Promise.resolve((body as (done: (error?: unknown) => void) => unknown)(done)).catch(reject);
   });
 }
 
-function define(name: string, body: Callback | undefined, options: Options | undefined, how: "run" | "skip" | "only") {
+function define(
+  name: string,
+  body: Callback | undefined,
+  options: Options | undefined,
+  how: "run" | "skip" | "only",
+) {
   const chain = blocks(current);
   const ignore = how === "skip" || current.skipped || body === undefined;
   const timeoutMs = (typeof options === "number" ? options : options?.timeout) ?? defaultTimeoutMs;
@@ -125,7 +135,9 @@ function title(template: string, row: readonly unknown[], index: number): string
     if (kind === "#") return String(index);
     if (next >= row.length) return whole;
     const value = row[next++];
-    return kind === "s" || kind === "d" || kind === "i" || kind === "f" ? String(value) : JSON.stringify(value);
+    return kind === "s" || kind === "d" || kind === "i" || kind === "f"
+      ? String(value)
+      : JSON.stringify(value);
   });
 }
 
@@ -133,12 +145,13 @@ type TestBody = (...args: any[]) => unknown;
 type Definer = (name: string, body?: TestBody, options?: Options) => void;
 
 function each(definer: Definer) {
-  return (rows: readonly Row[]) => (name: string, body: TestBody, options?: Options): void => {
-    for (const [index, row] of rows.entries()) {
-      const args = Array.isArray(row) ? row : [row];
-      definer(title(name, args, index), () => body(...args), options);
-    }
-  };
+  return (rows: readonly Row[]) =>
+    (name: string, body: TestBody, options?: Options): void => {
+      for (const [index, row] of rows.entries()) {
+        const args = Array.isArray(row) ? row : [row];
+        definer(title(name, args, index), () => body(...args), options);
+      }
+    };
 }
 
 const run: Definer = (name, body, options) => define(name, body as Callback, options, "run");
@@ -151,9 +164,9 @@ export const test = Object.assign(run as (name: string, body: TestBody, options?
   only,
   todo: skip,
   each: each(run),
-  if: (condition: unknown) => condition ? run : skip,
-  skipIf: (condition: unknown) => condition ? skip : run,
-  todoIf: (condition: unknown) => condition ? skip : run,
+  if: (condition: unknown) => (condition ? run : skip),
+  skipIf: (condition: unknown) => (condition ? skip : run),
+  todoIf: (condition: unknown) => (condition ? skip : run),
 });
 
 /** The same as {@link test}. */
@@ -165,8 +178,8 @@ const describeSkip = (name: string, body: Callback): void => block(name, body, t
 /** Group tests; hooks inside belong to the group. */
 export const describe = Object.assign(describeRun, {
   skip: describeSkip,
-  if: (condition: unknown) => condition ? describeRun : describeSkip,
-  skipIf: (condition: unknown) => condition ? describeSkip : describeRun,
+  if: (condition: unknown) => (condition ? describeRun : describeSkip),
+  skipIf: (condition: unknown) => (condition ? describeSkip : describeRun),
   each: each((name, body) => describeRun(name, body as Callback)),
 });
 

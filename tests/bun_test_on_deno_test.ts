@@ -28,7 +28,10 @@ test("hooks end with their group", () => {
   expect(happened.slice(5)).toEqual(["after", "after all"]);
 });
 
-test.each([[1, 2, 3], [2, 3, 5]])("%i + %i is %i", (a, b, sum) => {
+test.each([
+  [1, 2, 3],
+  [2, 3, 5],
+])("%i + %i is %i", (a, b, sum) => {
   expect(a + b).toBe(sum);
 });
 

@@ -16,16 +16,20 @@ interface Row {
 }
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
-const [inProgram = [], forDevelopment = []] = read("docs/DEPENDENCIES.md").split("## For development").map(rows);
+const [inProgram = [], forDevelopment = []] = read("docs/DEPENDENCIES.md")
+  .split("## For development")
+  .map(rows);
 const manifest = JSON.parse(read("package.json"));
 
 function rows(text: string): Row[] {
-  return [...text.matchAll(/^\| `([^`]+)` \| (.+?) \| (.+?) \| (.+?) \|$/gm)].map(([, name, why, file, licence]) => ({
-    name: name!,
-    why: why!,
-    file: file!.replaceAll("`", ""),
-    licence: licence!,
-  }));
+  return [...text.matchAll(/^\| `([^`]+)` \| (.+?) \| (.+?) \| (.+?) \|$/gm)].map(
+    ([, name, why, file, licence]) => ({
+      name: name!,
+      why: why!,
+      file: file!.replaceAll("`", ""),
+      licence: licence!,
+    }),
+  );
 }
 
 /** Package → files of the program that import it. */
@@ -33,7 +37,10 @@ const importers = new Map<string, Set<string>>();
 for (const file of globSync("{mod.ts,{armors,cli,console,core,transports}/**/*.ts}", { cwd: root })) {
   for (const { from } of imports(read(file))) {
     if (/^(\.|node:|bun:)/.test(from)) continue;
-    const name = from.split("/").slice(0, from.startsWith("@") ? 2 : 1).join("/");
+    const name = from
+      .split("/")
+      .slice(0, from.startsWith("@") ? 2 : 1)
+      .join("/");
     importers.set(name, (importers.get(name) ?? new Set()).add(file));
   }
 }
@@ -54,12 +61,18 @@ test("the program imports no other package", () => {
 });
 
 describe("each package", () => {
-  test.each(inProgram.map((row) => [row.name, row] as const))("%s is imported by its file alone", (name, { file }) => {
-    if (file !== "–" && !existsSync(join(root, file))) return;
-    expect([...(importers.get(name) ?? [])]).toEqual(file === "–" ? [] : [file]);
-  });
+  test.each(inProgram.map((row) => [row.name, row] as const))(
+    "%s is imported by its file alone",
+    (name, { file }) => {
+      if (file !== "–" && !existsSync(join(root, file))) return;
+      expect([...(importers.get(name) ?? [])]).toEqual(file === "–" ? [] : [file]);
+    },
+  );
 
-  test.each([...inProgram, ...forDevelopment].map((row) => [row.name, row] as const))("%s has the licence the page says", (name, { licence }) => {
-    expect(JSON.parse(read(`node_modules/${name}/package.json`)).license).toBe(licence);
-  });
+  test.each([...inProgram, ...forDevelopment].map((row) => [row.name, row] as const))(
+    "%s has the licence the page says",
+    (name, { licence }) => {
+      expect(JSON.parse(read(`node_modules/${name}/package.json`)).license).toBe(licence);
+    },
+  );
 });

@@ -18,7 +18,8 @@ class Asymmetric {
   constructor(readonly matches: (actual: unknown) => boolean) {}
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null;
 
 /** Equality in depth. Loose: types do not matter and `undefined` properties count as absent. */
 function equal(actual: unknown, expected: unknown, loose: boolean): boolean {
@@ -32,14 +33,22 @@ function equal(actual: unknown, expected: unknown, loose: boolean): boolean {
     Object.keys(record).filter((key) => !loose || (record as Record<string, unknown>)[key] !== undefined);
   const wanted = keys(expected);
   if (Array.isArray(actual) && actual.length !== (expected as unknown as unknown[]).length) return false;
-  return wanted.length === keys(actual).length &&
-    wanted.every((key) => Object.hasOwn(actual, key) && equal(actual[key], expected[key], loose));
+  return (
+    wanted.length === keys(actual).length &&
+    wanted.every((key) => Object.hasOwn(actual, key) && equal(actual[key], expected[key], loose))
+  );
 }
 
 /** Values whose content is not in their properties. */
 function isExotic(value: object): boolean {
-  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof Map || value instanceof Set ||
-    value instanceof Date || value instanceof RegExp;
+  return (
+    ArrayBuffer.isView(value) ||
+    value instanceof ArrayBuffer ||
+    value instanceof Map ||
+    value instanceof Set ||
+    value instanceof Date ||
+    value instanceof RegExp
+  );
 }
 
 /** A Buffer and a Uint8Array of the same bytes are equal. */
@@ -53,8 +62,11 @@ function contains(actual: unknown, expected: unknown): boolean {
     return equal(actual, expected, true);
   }
   if (Array.isArray(expected)) {
-    return Array.isArray(actual) && actual.length === expected.length &&
-      expected.every((item, index) => contains(actual[index], item));
+    return (
+      Array.isArray(actual) &&
+      actual.length === expected.length &&
+      expected.every((item, index) => contains(actual[index], item))
+    );
   }
   return Object.keys(expected).every((key) => key in actual && contains(actual[key], expected[key]));
 }
@@ -91,13 +103,17 @@ function property(actual: unknown, path: string | readonly PropertyKey[]): { val
 
 const throws: Matcher = (actual, expected) => {
   const got = thrown(actual);
-  return check(got !== undefined && fits(got.error, expected), `to throw ${expected === undefined ? "" : show(expected)}`);
+  return check(
+    got !== undefined && fits(got.error, expected),
+    `to throw ${expected === undefined ? "" : show(expected)}`,
+  );
 };
 
 const matchers = {
   toBe: (actual, expected) => check(Object.is(actual, expected), `to be ${show(expected)}`),
   toEqual: (actual, expected) => check(equal(actual, expected, true), `to equal ${show(expected)}`),
-  toStrictEqual: (actual, expected) => check(equal(actual, expected, false), `to strictly equal ${show(expected)}`),
+  toStrictEqual: (actual, expected) =>
+    check(equal(actual, expected, false), `to strictly equal ${show(expected)}`),
   toMatchObject: (actual, expected) => check(contains(actual, expected), `to match ${show(expected)}`),
   toThrow: throws,
   toThrowError: throws,
@@ -109,18 +125,29 @@ const matchers = {
   toBeFalse: (actual) => check(actual === false, "to be false"),
   toBeTruthy: (actual) => check(Boolean(actual), "to be truthy"),
   toBeFalsy: (actual) => check(!actual, "to be falsy"),
-  toBeEmpty: (actual) => check((actual.length ?? actual.size ?? Object.keys(actual).length) === 0, "to be empty"),
+  toBeEmpty: (actual) =>
+    check((actual.length ?? actual.size ?? Object.keys(actual).length) === 0, "to be empty"),
   toBeArray: (actual) => check(Array.isArray(actual), "to be an array"),
   toBeFunction: (actual) => check(typeof actual === "function", "to be a function"),
   toBeString: (actual) => check(typeof actual === "string", "to be a string"),
   toBeNumber: (actual) => check(typeof actual === "number", "to be a number"),
   toBeTypeOf: (actual, type) => check(typeof actual === type, `to be of type ${type}`),
-  toBeOneOf: (actual, list) => check([...list].some((item) => equal(actual, item, true)), `to be one of ${show(list)}`),
+  toBeOneOf: (actual, list) =>
+    check(
+      [...list].some((item) => equal(actual, item, true)),
+      `to be one of ${show(list)}`,
+    ),
   toBeInstanceOf: (actual, type) => check(actual instanceof type, `to be an instance of ${type.name}`),
   toContain: (actual, item) =>
-    check(typeof actual === "string" ? actual.includes(item) : [...actual].includes(item), `to contain ${show(item)}`),
+    check(
+      typeof actual === "string" ? actual.includes(item) : [...actual].includes(item),
+      `to contain ${show(item)}`,
+    ),
   toContainEqual: (actual, item) =>
-    check([...actual].some((other) => equal(other, item, true)), `to contain ${show(item)}`),
+    check(
+      [...actual].some((other) => equal(other, item, true)),
+      `to contain ${show(item)}`,
+    ),
   toContainKey: (actual, key) => check(Object.hasOwn(actual, key), `to contain key ${show(key)}`),
   toHaveLength: (actual, length) => check(actual.length === length, `to have length ${length}`),
   toHaveProperty: (actual, path, ...value) => {
@@ -129,7 +156,10 @@ const matchers = {
     return check(pass, `to have property ${show(path)} ${value.map(show).join("")}`);
   },
   toMatch: (actual, pattern) =>
-    check(typeof pattern === "string" ? actual.includes(pattern) : pattern.test(actual), `to match ${show(pattern)}`),
+    check(
+      typeof pattern === "string" ? actual.includes(pattern) : pattern.test(actual),
+      `to match ${show(pattern)}`,
+    ),
   toStartWith: (actual, text) => check(actual.startsWith(text), `to start with ${show(text)}`),
   toEndWith: (actual, text) => check(actual.endsWith(text), `to end with ${show(text)}`),
   toBeGreaterThan: (actual, bound) => check(actual > bound, `to be greater than ${bound}`),
@@ -150,14 +180,23 @@ export interface Expectation extends Matchers<void> {
   readonly rejects: Matchers<Promise<void>> & { readonly not: Matchers<Promise<void>> };
 }
 
-function judge(name: string, matcher: Matcher, actual: unknown, expected: unknown[], negated: boolean, hint: string): void {
+function judge(
+  name: string,
+  matcher: Matcher,
+  actual: unknown,
+  expected: unknown[],
+  negated: boolean,
+  hint: string,
+): void {
   const { pass, says } = matcher(actual, ...expected);
   if (pass !== negated) return;
   const message = `${hint === "" ? "" : `${hint}: `}expected ${show(actual)} ${negated ? "not " : ""}${says}`;
   throw new AssertionError({ message, stackStartFn: judge, operator: name });
 }
 
-function table<Result>(apply: (name: string, matcher: Matcher, expected: unknown[]) => Result): Matchers<Result> {
+function table<Result>(
+  apply: (name: string, matcher: Matcher, expected: unknown[]) => Result,
+): Matchers<Result> {
   return Object.fromEntries(
     Object.entries(matchers).map(([name, matcher]) => [
       name,
@@ -167,7 +206,12 @@ function table<Result>(apply: (name: string, matcher: Matcher, expected: unknown
 }
 
 /** Of a promise: wait for the settlement the test asks for, then judge. */
-function settled(actual: unknown, negated: boolean, rejected: boolean, hint: string): Matchers<Promise<void>> {
+function settled(
+  actual: unknown,
+  negated: boolean,
+  rejected: boolean,
+  hint: string,
+): Matchers<Promise<void>> {
   return table(async (name, matcher, expected) => {
     let value: unknown;
     let failed = false;
@@ -196,19 +240,28 @@ export function expect(actual?: any, hint = ""): Expectation {
   return { ...direct(false), not: direct(true), resolves: promise(false), rejects: promise(true) };
 }
 
-const primitives = new Map<unknown, string>([[String, "string"], [Number, "number"], [Boolean, "boolean"], [BigInt, "bigint"]]);
+const primitives = new Map<unknown, string>([
+  [String, "string"],
+  [Number, "number"],
+  [Boolean, "boolean"],
+  [BigInt, "bigint"],
+]);
 
 expect.any = (type: any): unknown =>
-  new Asymmetric((actual) => primitives.has(type) ? typeof actual === primitives.get(type) : actual instanceof type);
+  new Asymmetric((actual) =>
+    primitives.has(type) ? typeof actual === primitives.get(type) : actual instanceof type,
+  );
 expect.anything = (): unknown => new Asymmetric((actual) => actual !== null && actual !== undefined);
-expect.objectContaining = (expected: object): unknown => new Asymmetric((actual) => contains(actual, expected));
+expect.objectContaining = (expected: object): unknown =>
+  new Asymmetric((actual) => contains(actual, expected));
 expect.stringContaining = (text: string): unknown =>
   new Asymmetric((actual) => typeof actual === "string" && actual.includes(text));
 expect.stringMatching = (pattern: string | RegExp): unknown =>
   new Asymmetric((actual) => typeof actual === "string" && new RegExp(pattern).test(actual));
 expect.arrayContaining = (expected: readonly unknown[]): unknown =>
-  new Asymmetric((actual) =>
-    Array.isArray(actual) && expected.every((item) => actual.some((other) => equal(other, item, true)))
+  new Asymmetric(
+    (actual) =>
+      Array.isArray(actual) && expected.every((item) => actual.some((other) => equal(other, item, true))),
   );
 expect.unreachable = (message = "reached what should be unreachable"): never => {
   throw new AssertionError({ message });

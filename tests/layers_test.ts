@@ -69,8 +69,9 @@ describe("checkCore() finds", () => {
   });
 
   test("nothing in comments, texts, types and names of one's own", () => {
-    const found = checkCore(plant({
-      "core/a.ts": `
+    const found = checkCore(
+      plant({
+        "core/a.ts": `
         // Date.now() and Math.random()
         /* setTimeout */
         export const text = "Date.now()" + 'process.pid' + \`Intl \${"async"}\`;
@@ -82,22 +83,58 @@ describe("checkCore() finds", () => {
         export function take(fetch: number, { crypto }: { crypto: number }) { return fetch + crypto; }
         export class Host { process: number = 1; fetch() { return this.process; } }
       `,
-      "core/codec.ts": "export { encode } from 'cbor-x';",
-      "core/id.ts": "export { customRandom } from 'nanoid';",
-    }));
+        "core/codec.ts": "export { encode } from 'cbor-x';",
+        "core/id.ts": "export { customRandom } from 'nanoid';",
+      }),
+    );
     expect(found).toEqual([]);
   });
 });
 
 describe("checkLayers() finds", () => {
   test.each([
-    ["core importing a transport", "core/a.ts", "import '../transports/b.ts';", "core may not import transports"],
-    ["core importing an armor's types", "core/a.ts", "import type { A } from '../armors/b.ts';", "core may not import armors"],
-    ["a transport importing the host", "transports/a.ts", "import '../armors/host/b.ts';", "transports may not import host"],
-    ["an element importing a transport", "armors/elements/a.ts", "import '../../transports/b.ts'; element({});", "elements may not import transports"],
-    ["an element importing another", "armors/elements/a.ts", "import '../elements/b.ts'; element({});", "other than types"],
-    ["an armor importing the host", "armors/a.ts", "export * from './host/b.ts';", "armors may not import host"],
-    ["anybody importing the entry", "cli/a.ts", "await import('../armors/main.ts');", "cli may not import main"],
+    [
+      "core importing a transport",
+      "core/a.ts",
+      "import '../transports/b.ts';",
+      "core may not import transports",
+    ],
+    [
+      "core importing an armor's types",
+      "core/a.ts",
+      "import type { A } from '../armors/b.ts';",
+      "core may not import armors",
+    ],
+    [
+      "a transport importing the host",
+      "transports/a.ts",
+      "import '../armors/host/b.ts';",
+      "transports may not import host",
+    ],
+    [
+      "an element importing a transport",
+      "armors/elements/a.ts",
+      "import '../../transports/b.ts'; element({});",
+      "elements may not import transports",
+    ],
+    [
+      "an element importing another",
+      "armors/elements/a.ts",
+      "import '../elements/b.ts'; element({});",
+      "other than types",
+    ],
+    [
+      "an armor importing the host",
+      "armors/a.ts",
+      "export * from './host/b.ts';",
+      "armors may not import host",
+    ],
+    [
+      "anybody importing the entry",
+      "cli/a.ts",
+      "await import('../armors/main.ts');",
+      "cli may not import main",
+    ],
     ["an import from no layer", "cli/a.ts", "import '../tests/b.ts';", "is in no layer"],
   ])("%s", (_what, file, text, says) => {
     expect(checkLayers(plant({ [file]: text })).join("\n")).toContain(says);
@@ -114,7 +151,8 @@ describe("checkLayers() finds", () => {
 
   test("nothing in an element that uses another's types and a file of its own", () => {
     const folder = plant({
-      "armors/elements/a.ts": "import type { B } from './b.ts'; import { c } from './c.ts'; element({ c } as B);",
+      "armors/elements/a.ts":
+        "import type { B } from './b.ts'; import { c } from './c.ts'; element({ c } as B);",
       "armors/elements/b.ts": "export type B = 1; element<B>({}); // import '../../transports/c.ts'",
       "armors/elements/c.ts": "import { d } from '../../core/d.ts'; export const c = d;",
     });
@@ -138,14 +176,23 @@ describe("the lexer", () => {
       export { i as j };
       x.import("no");
     `;
-    expect(imports(source).map(({ from, typeOnly }) => `${from}${typeOnly ? " type" : ""}`)).toEqual(
-      ["1", "2 type", "3", "4", "5", "6 type", "7", "8"],
-    );
+    expect(imports(source).map(({ from, typeOnly }) => `${from}${typeOnly ? " type" : ""}`)).toEqual([
+      "1",
+      "2 type",
+      "3",
+      "4",
+      "5",
+      "6 type",
+      "7",
+      "8",
+    ]);
   });
 
   test("tells divisions from regular expressions and finds the end of templates", () => {
-    const source = "a = b / c / d; e = /[/]\"/g.test(f); g = `x${`y${{ h: 1 }.h}`}z` / i;";
-    const names = tokens(source).filter(({ kind }) => kind === "name").map(({ value }) => value);
+    const source = 'a = b / c / d; e = /[/]"/g.test(f); g = `x${`y${{ h: 1 }.h}`}z` / i;';
+    const names = tokens(source)
+      .filter(({ kind }) => kind === "name")
+      .map(({ value }) => value);
     expect(names).toEqual(["a", "b", "c", "d", "e", "g", "test", "f", "g", "h", "h", "i"]);
   });
 });

@@ -21,7 +21,7 @@ export interface Ended {
 
 /** `$ARMOR_BINARY`, or dist/armor, built if it is missing or old. */
 export async function armorBinary(): Promise<string> {
-  return process.env["ARMOR_BINARY"] || await compile();
+  return process.env["ARMOR_BINARY"] || (await compile());
 }
 
 /** Ways to start Armor: the arguments go after these. */
@@ -67,7 +67,8 @@ export function hostileFolder(): { readonly path: string; remove(): void } {
     ".env": "ARMOR_DATA_DIR=/HOSTILE\nBUN_OPTIONS=--preload ./preload.js\nNODE_ENV=HOSTILE\n",
     ".env.local": "ARMOR_DATA_DIR=/HOSTILE\n",
     ".env.production": "ARMOR_DATA_DIR=/HOSTILE\n",
-    "package.json": '{"name":"HOSTILE","type":"commonjs","imports":{"#x":"./preload.js"},"main":"preload.js"}',
+    "package.json":
+      '{"name":"HOSTILE","type":"commonjs","imports":{"#x":"./preload.js"},"main":"preload.js"}',
     "tsconfig.json": '{"compilerOptions":{"paths":{"*":["./preload.js"]},"baseUrl":"."}}',
     "deno.json": '{"imports":{"node:process":"./preload.js"}}',
     "index.js": "require('./preload.js')",

@@ -53,16 +53,22 @@ describe("with a variable that changes the runtime", () => {
     ["BUN_INSPECT_NOTIFY", "unix:///nowhere"],
   ] as const;
 
-  test.each(hostile.map((pair) => [...pair]))("the executable refuses %s=%s with one line, before anything else runs", (name, value) => {
-    for (const args of [["--version"], ["status"], ["--role", "daemon"]]) {
-      const ended = run([binary, ...args], { cwd: folder.path, env: { [name as string]: value as string } });
-      expect(ended).toEqual({
-        status: 1,
-        stdout: "",
-        stderr: `armor: cannot start: the environment variable "${name}" changes how this program runs; unset it\n`,
-      });
-    }
-  });
+  test.each(hostile.map((pair) => [...pair]))(
+    "the executable refuses %s=%s with one line, before anything else runs",
+    (name, value) => {
+      for (const args of [["--version"], ["status"], ["--role", "daemon"]]) {
+        const ended = run([binary, ...args], {
+          cwd: folder.path,
+          env: { [name as string]: value as string },
+        });
+        expect(ended).toEqual({
+          status: 1,
+          stdout: "",
+          stderr: `armor: cannot start: the environment variable "${name}" changes how this program runs; unset it\n`,
+        });
+      }
+    },
+  );
 
   test("an empty one is as good as none", () => {
     const ended = run([binary, "--version"], { env: { BUN_OPTIONS: "", BUN_BE_BUN: "", BUN_INSPECT: "" } });
