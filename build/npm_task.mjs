@@ -97,6 +97,12 @@ function install() {
   }
 }
 
+/** The runtime's own variables would change what a build does; see armors/environment.ts. */
+function cleanEnvironment() {
+  const hostile = /^(BUN_OPTIONS|BUN_BE_BUN|BUN_INSPECT.*|NODE_OPTIONS)$/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !hostile.test(name)));
+}
+
 const tasks = {
   build: ["build/compile.ts"],
   check: ["build/check.ts"],
@@ -113,7 +119,11 @@ if (task === undefined) {
 }
 try {
   install();
-  const child = spawn(tool("bun"), [...task, ...rest], { cwd: root, stdio: "inherit" });
+  const child = spawn(tool("bun"), [...task, ...rest], {
+    cwd: root,
+    env: cleanEnvironment(),
+    stdio: "inherit",
+  });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("exit", (status, signal) => {
     if (signal !== null) console.error(`armor: ${name} was ended by ${signal}`);
