@@ -57,13 +57,22 @@ export async function connectDaemon(input: CommandInput, terminal: Terminal): Pr
   }
   if (dataDir === "") throw new UsageError("--data-dir is empty: give the data folder of a daemon");
   const folder = resolve(terminal.directory, dataDir ?? (terminal.environment.ARMOR_DATA_DIR || defaultDataDir));
-  const { daemonSocketPath } = await import("./daemon_socket.ts");
-  return daemonClient(
-    `the daemon at ${printable(folder)}`,
-    { address: { path: daemonSocketPath(folder, terminal.environment) } },
-    "start one with --role daemon or give --data-dir",
-    terminal.waitMsMax,
-  );
+  const place = `the daemon at ${printable(folder)}`;
+  const { findDaemonSocket } = await import("./daemon_socket.ts");
+  const found = findDaemonSocket(folder);
+  if (found === "denied") throw permissionDenied(place);
+  if (found === "missing") throw noDaemon(place, startOne);
+  return daemonClient(place, { address: { path: found.socket } }, startOne, terminal.waitMsMax);
+}
+
+const startOne = "start one with --role daemon or give --data-dir";
+
+function noDaemon(place: string, fix: string, cause?: unknown): CommandError {
+  return new CommandError("no-daemon", `no daemon answers at ${place.replace("the daemon at ", "")}: ${fix}`, { cause });
+}
+
+function permissionDenied(place: string, cause?: unknown): CommandError {
+  return new CommandError("no-daemon", `permission denied at ${place}: run this as the daemon's user or as root`, { cause });
 }
 
 async function remoteTarget(address: string, secretFile: string): Promise<Target> {
@@ -145,8 +154,7 @@ function explained(error: unknown, place: string, fix: string, timeoutMs: number
   const options = { cause: error };
   switch (error.code) {
     case "unreachable":
-      if (deniedBySystem(error)) return new CommandError("no-daemon", `permission denied at ${place}: run this as the daemon's user or as root`, options);
-      return new CommandError("no-daemon", `no daemon answers at ${place.replace("the daemon at ", "")}: ${fix}`, options);
+      return deniedBySystem(error) ? permissionDenied(place, error) : noDaemon(place, fix, error);
     case "timeout":
       if (silence !== undefined) return new CommandError("unknown", `unknown: ${silence}`, options);
       return new CommandError("unavailable", `${place} did not answer within ${timeoutMs / 1_000} s: repeat the command`, options);

@@ -28,7 +28,9 @@ export const logsCommand: CommandDefinition = {
     const query = new URLSearchParams();
     const instance = input.text("instance");
     if (instance !== undefined) {
-      if (!/^[\w.@:-]{1,128}$/.test(instance)) throw new UsageError(`--instance ${JSON.stringify(instance.slice(0, 80))} is not an id: armor status lists them`);
+      if (!/^[\w.@:-]{1,128}$/.test(instance)) {
+        throw new UsageError(`--instance ${JSON.stringify(instance.slice(0, 80))} is not an id: armor status lists them`);
+      }
       query.set("instance", instance);
     }
     const lines = input.text("lines");

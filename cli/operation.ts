@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { timing } from "../core/limits.ts";
 import { CommandError, type CommandInput, jsonDocument, printable } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -33,14 +34,17 @@ export async function operate(
 ): Promise<void> {
   const { connectDaemon } = await import("./daemon_client.ts");
   const daemon = await connectDaemon(input, terminal);
+  const timeoutMs = words.timeoutMs ?? operationTimeoutMs;
   const answer = (await daemon.json({
     method: "POST",
     path: "/v1/operations",
     body,
-    timeoutMs: words.timeoutMs ?? operationTimeoutMs,
-    silence: "no acknowledgement within 5 s; repeat the command",
+    timeoutMs,
+    silence: `no acknowledgement within ${(words.timeoutMs ?? timing.operatorDeadlineMs) / 1_000} s; repeat the command`,
   })) as OperationAnswer;
-  if (answer?.ok !== true) throw new CommandError("unavailable", `${daemon.place} gave an answer that is none: ${JSON.stringify(answer)}`);
+  if (answer?.ok !== true) {
+    throw new CommandError("unavailable", `${daemon.place} gave an answer that is none: ${JSON.stringify(answer)}`);
+  }
   if (input.json) return terminal.out(jsonDocument(answer));
   const revision = answer.changed && answer.revision !== undefined ? ` (revision ${answer.revision})` : "";
   terminal.out(`${printable(answer.text ?? `${answer.changed ? words.changed : words.unchanged}${revision}`)}\n`);

@@ -51,7 +51,8 @@ function parse(
   json: boolean,
   terminal: Terminal,
 ): { definition: CommandDefinition; input: CommandInput } | undefined {
-  const options = allOptions(commands, [...commonOptions(), ...connectionOptions, { flags: "-h, --help", description: "" }, { flags: "--version", description: "" }]);
+  const switches = ["-h, --help", "--version"].map((flags) => ({ flags, description: "" }));
+  const options = allOptions(commands, [...commonOptions(), ...connectionOptions, ...switches]);
   const arranged = arrangeArguments(argv, options, new Set(roleFlags.map(({ flag }) => flag)));
   let { command: name, words } = arranged;
   if (name === "help") [name, words] = [words.find((word) => !word.startsWith("-")), ["--help"]];
@@ -91,7 +92,11 @@ function buildProgram(
   const program = new Command("armor")
     .exitOverride()
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: () => {}, getOutHelpWidth: () => terminal.columns })
-    .configureHelp({ commandUsage: (command) => usageOf(command.name()), subcommandTerm: (command) => command.name(), optionTerm: (option) => option.flags.replace(/[<>]/g, "") })
+    .configureHelp({
+      commandUsage: (command) => usageOf(command.name()),
+      subcommandTerm: (command) => command.name(),
+      optionTerm: (option) => option.flags.replace(/[<>]/g, ""),
+    })
     .helpOption("-h, --help", "show this help")
     .helpCommand(false)
     .description(rootHelp.description)
@@ -163,8 +168,8 @@ function explain(error: CommanderError, definition: CommandDefinition | undefine
   const message = error.message.replace(/^error: /, "");
   const named = /'([^']*)'/.exec(message)?.[1] ?? "";
   const similar = /\(Did you mean (?:one of )?(.*?)\?\)/.exec(message)?.[1];
-  const lacksSeparator = definition?.takesProgram && !separated;
-  const hint = lacksSeparator ? 'options of the program come after "--"' : similar === undefined ? `see armor ${definition ? `${definition.name} ` : ""}--help` : `did you mean ${similar}?`;
+  let hint = similar === undefined ? `see armor ${definition ? `${definition.name} ` : ""}--help` : `did you mean ${similar}?`;
+  if (definition?.takesProgram && !separated) hint = 'options of the program come after "--"';
   const usage = definition ? usageOf(definition.name) : "armor COMMAND";
   switch (error.code) {
     case "commander.unknownOption":

@@ -56,15 +56,42 @@ interface RoleFlag {
 
 /** Every flag of `--role`, in the order of the help. */
 export const roleFlags: readonly RoleFlag[] = [
-  { flag: "--node", key: "node", value: "NAME", requiredBy: ["daemon"], parse: name, help: "name of this node, unique in the cluster" },
-  { flag: "--listen", key: "listen", value: "HOST:PORT", requiredBy: ["daemon"], parse: address, help: "where this node listens: TCP for messages and UDP for heartbeats, same port" },
-  { flag: "--advertise", key: "advertise", value: "HOST:PORT", requiredBy: [], parse: advertised, help: "address under which other nodes reach this one (default: --listen; required if that is a wildcard such as 0.0.0.0)" },
-  { flag: "--join", key: "join", value: "HOST:PORT,…", requiredBy: [], parse: addresses, help: "daemons of the cluster to join; may name this node itself (default: the cluster in the data dir, else a new one)" },
-  { flag: "--config", key: "config", value: "FILE", requiredBy: [], help: "initial configuration, read once when a new cluster starts" },
-  { flag: "--data-dir", key: "dataDir", value: "DIR", requiredBy: roles, help: "folder for everything this node must remember; created with mode 0700, one daemon at a time" },
-  { flag: "--secret-file", key: "secretFile", value: "FILE", requiredBy: ["daemon"], help: "cluster secret, the same on every node; armor init makes one" },
-  { flag: "--allow-elements", key: "allowElements", requiredBy: [], help: "accept new elements by message (default: refuse)" },
-  { flag: "--allow-injection", key: "allowInjection", requiredBy: [], help: "accept injected faults, for tests (default: refuse)" },
+  {
+    flag: "--node", key: "node", value: "NAME", requiredBy: ["daemon"], parse: name,
+    help: "name of this node, unique in the cluster",
+  },
+  {
+    flag: "--listen", key: "listen", value: "HOST:PORT", requiredBy: ["daemon"], parse: address,
+    help: "where this node listens: TCP for messages and UDP for heartbeats, same port",
+  },
+  {
+    flag: "--advertise", key: "advertise", value: "HOST:PORT", requiredBy: [], parse: advertised,
+    help: "address under which other nodes reach this one (default: --listen; required if that is a wildcard such as 0.0.0.0)",
+  },
+  {
+    flag: "--join", key: "join", value: "HOST:PORT,…", requiredBy: [], parse: addresses,
+    help: "daemons of the cluster to join; may name this node itself (default: the cluster in the data dir, else a new one)",
+  },
+  {
+    flag: "--config", key: "config", value: "FILE", requiredBy: [],
+    help: "initial configuration, read once when a new cluster starts",
+  },
+  {
+    flag: "--data-dir", key: "dataDir", value: "DIR", requiredBy: roles,
+    help: "folder for everything this node must remember; created with mode 0700, one daemon at a time",
+  },
+  {
+    flag: "--secret-file", key: "secretFile", value: "FILE", requiredBy: ["daemon"],
+    help: "cluster secret, the same on every node; armor init makes one",
+  },
+  {
+    flag: "--allow-elements", key: "allowElements", requiredBy: [],
+    help: "accept new elements by message (default: refuse)",
+  },
+  {
+    flag: "--allow-injection", key: "allowInjection", requiredBy: [],
+    help: "accept injected faults, for tests (default: refuse)",
+  },
   { flag: "--incarnation", key: "incarnation", value: "TEXT", requiredBy: [] },
   { flag: "--epoch", key: "epoch", value: "TEXT", requiredBy: [] },
 ];

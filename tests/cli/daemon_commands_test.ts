@@ -53,8 +53,9 @@ describe("armor run", () => {
   });
 
   test("finds the daemon by --data-dir too", async () => {
-    const environment = { XDG_RUNTIME_DIR: daemon.dataDir.replace(/data$/, "run") };
-    expect((await daemon.run(["--data-dir", daemon.dataDir, "status", "--json"], { environment })).status).toBe(0);
+    for (const argv of [["--data-dir", daemon.dataDir, "status"], ["status", `--data-dir=${daemon.dataDir}/../data/`]]) {
+      expect((await daemon.run(argv, { environment: { ARMOR_DATA_DIR: "/nowhere" } })).status).toBe(0);
+    }
   });
 });
 

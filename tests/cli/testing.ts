@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { createServer, type Http2Session, type ServerHttp2Stream } from "node:http2";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { daemonSocketPath } from "../../cli/daemon_socket.ts";
+import { join } from "node:path";
 import { runProgram } from "../../cli/program.ts";
 import { OutputClosedError, type Terminal } from "../../cli/terminal.ts";
 
@@ -62,10 +61,11 @@ export interface FakeDaemon {
 export async function fakeDaemon(answer: (heard: Heard, stream: ServerHttp2Stream) => void): Promise<FakeDaemon> {
   const folder = mkdtempSync(join(tmpdir(), "armor-cli-"));
   const dataDir = join(folder, "data");
-  const environment = { XDG_RUNTIME_DIR: join(folder, "run"), ARMOR_DATA_DIR: dataDir };
-  mkdirSync(dataDir);
-  const socket = daemonSocketPath(dataDir, environment);
-  mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
+  const environment = { ARMOR_DATA_DIR: dataDir };
+  mkdirSync(dataDir, { mode: 0o700 });
+  mkdirSync(join(folder, "run"), { mode: 0o700 });
+  symlinkSync(join(folder, "run"), join(dataDir, "run"));
+  const socket = join(folder, "run", "daemon.sock");
   const heard: Heard[] = [];
   const sessions = new Set<Http2Session>();
   const server = createServer();
