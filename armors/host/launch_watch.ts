@@ -1,0 +1,120 @@
+/**
+ * Hearing of a program's end, whoever launched it: from its shim where that is
+ * our child, else from its launch record, and from the process table in any
+ * case, for a shim may be killed or stopped.
+ *
+ * @module
+ */
+import { type FSWatcher, watch } from "node:fs";
+import { basename, dirname } from "node:path";
+import type { ProcessIdentity } from "../../core/process_identity.ts";
+import { readLaunchRecord } from "./launch_record.ts";
+import { ownShim } from "./launcher.ts";
+import { findByArguments, isAlive, kill, readArguments, readProcess } from "./process_table.ts";
+import { nowMs } from "./system_clock.ts";
+
+/** How a launched program ended. Plain data. */
+export type LaunchExit = {
+  /** Exit status, above 128 a signal's number + 128; `null` if nobody can know it: the shim was gone or stopped. */
+  readonly status: number | null;
+  /** Why the program was never started. */
+  readonly reason?: string;
+};
+
+/** A shim that lives gets this long to write the status of its dead program. */
+const statusWithinMs = 1_000;
+
+/**
+ * Call `onExit` once, when the program of a launch record has ended. Works for
+ * records of this process and for those found on disk.
+ *
+ * @param options.intervalMs Between looks at the process table: how late an end
+ *   is noticed at most when the shim cannot tell. Default 200 ms.
+ * @returns Stops watching.
+ */
+export function watchLaunch(
+  record: string,
+  onExit: (exit: LaunchExit) => void,
+  options: { readonly intervalMs?: number } = {},
+): () => void {
+  const state: Watched = { record, program: undefined, goneAtMs: undefined };
+  let watcher: FSWatcher | undefined;
+  let soon: ReturnType<typeof setTimeout> | undefined;
+  let stopped = false;
+  const stop = (): void => {
+    stopped = true;
+    clearInterval(timer);
+    clearTimeout(soon);
+    watcher?.close();
+  };
+  const look = (): void => {
+    if (stopped) return;
+    const exit = launchExit(state);
+    if (exit !== undefined) {
+      stop();
+      onExit(exit);
+    } else if (state.goneAtMs !== undefined) {
+      clearTimeout(soon);
+      soon = setTimeout(look, 5);
+    }
+  };
+  const timer = setInterval(look, options.intervalMs ?? 200);
+  const shim = ownShim(record);
+  if (shim !== undefined) shim.onExit(look);
+  else watcher = watchFile(record, look);
+  soon = setTimeout(look, 0); // it may have ended before anyone watched
+  return stop;
+}
+
+function watchFile(path: string, look: () => void): FSWatcher | undefined {
+  try {
+    const watcher = watch(dirname(path), (_event, name) => {
+      if (name === null || name === basename(path)) look();
+    });
+    watcher.on("error", () => watcher.close());
+    return watcher;
+  } catch {
+    return undefined; // no inotify watches left: the interval remains
+  }
+}
+
+interface Watched {
+  readonly record: string;
+  /** As last read: the record may be deleted while its program runs. */
+  program: ProcessIdentity | undefined;
+  /** When the program was first found dead without a status. */
+  goneAtMs: number | undefined;
+}
+
+/** @returns `undefined` while the program runs, may still start, or its shim is about to write. */
+function launchExit(state: Watched): LaunchExit | undefined {
+  let found = readLaunchRecord(state.record);
+  if (found?.exit !== undefined) return { status: found.exit, ...(found.reason !== undefined && { reason: found.reason }) };
+  const program = (state.program ??= found?.program);
+  if (program === undefined) {
+    return isStarting(state.record) ? undefined : { status: null, reason: "the launch shim ended before its program started" };
+  }
+  if (isAlive(program)) return undefined;
+  state.goneAtMs ??= nowMs();
+  const shim = found?.shim;
+  const shimState = shim !== undefined && isShim(shim, state.record) ? readProcess(shim)?.state : undefined;
+  const writes = shimState !== undefined && !"TtZX".includes(shimState);
+  if (writes && nowMs() - state.goneAtMs < statusWithinMs) return undefined;
+  found = readLaunchRecord(state.record); // it may have been written just before the shim ended
+  if (found?.exit !== undefined) return { status: found.exit };
+  if (shim !== undefined && shimState !== undefined) kill(shim, "SIGKILL"); // a stopped shim is of no use any more
+  return { status: null };
+}
+
+/** A record without a program: its shim, or the copy of it that becomes the program, may still be at work. */
+function isStarting(record: string): boolean {
+  return findByArguments((args) => isShimArgv(args, record)).length > 0;
+}
+
+function isShim(pid: number, record: string): boolean {
+  return isShimArgv(readArguments(pid), record);
+}
+
+function isShimArgv(args: readonly string[], record: string): boolean {
+  return args.at(-1) === record && args.includes("--data-dir");
+}

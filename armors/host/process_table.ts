@@ -1,0 +1,155 @@
+/**
+ * Processes of this machine, read from `/proc`. A process is named by pid, start
+ * time and boot; state `Z` (ended, not yet collected) means dead.
+ *
+ * @module
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import process from "node:process";
+import type { ProcessIdentity } from "../../core/process_identity.ts";
+import { bootId } from "./system_clock.ts";
+
+/** One line of `/proc/PID/stat`, as far as Armor reads it. */
+export interface ProcessEntry {
+  readonly pid: number;
+  /** File name of the program, cut to 15 bytes by the kernel; may hold any character. */
+  readonly name: string;
+  /** `R` running, `S` and `D` sleeping, `T` stopped, `t` traced, `Z` and `X` dead. */
+  readonly state: string;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  readonly threads: number;
+  /** Clock ticks since boot. */
+  readonly startTicks: number;
+}
+
+/** `stopped`: by a signal; `traced`: held by a debugger. */
+export type ProgramState = "running" | "stopped" | "traced" | "gone";
+
+/** Parse `/proc/PID/stat`; the name ends at the last parenthesis, whatever it holds. */
+export function parseStat(text: string): ProcessEntry | undefined {
+  const open = text.indexOf(" (");
+  const close = text.lastIndexOf(") ");
+  if (open < 1 || close < open) return undefined;
+  const fields = text.slice(close + 2).split(" ");
+  const entry = {
+    pid: Number(text.slice(0, open)),
+    name: text.slice(open + 2, close),
+    state: fields[0] ?? "",
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    threads: Number(fields[17]),
+    startTicks: Number(fields[19]),
+  };
+  return entry.state.length === 1 && Number.isSafeInteger(entry.pid) && Number.isSafeInteger(entry.startTicks)
+    ? entry
+    : undefined;
+}
+
+/** @returns `undefined` if there is no such process. */
+export function readProcess(pid: number): ProcessEntry | undefined {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return undefined; // ENOENT, or ESRCH when it ended while being read
+  }
+}
+
+/** Name a process that is running now. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const entry = readProcess(pid);
+  return entry === undefined || isDead(entry)
+    ? undefined
+    : { pid: entry.pid, startTicks: entry.startTicks, bootId: bootId() };
+}
+
+/** @returns The entry of exactly this process, dead or alive; `undefined` once it is gone or its pid is another's. */
+export function entryOf(identity: ProcessIdentity): ProcessEntry | undefined {
+  if (identity.bootId !== bootId()) return undefined;
+  const entry = readProcess(identity.pid);
+  return entry?.startTicks === identity.startTicks ? entry : undefined;
+}
+
+/** Is exactly this process alive? */
+export function isAlive(identity: ProcessIdentity): boolean {
+  const entry = entryOf(identity);
+  return entry !== undefined && !isDead(entry);
+}
+
+/** What exactly this process is doing. */
+export function programState(identity: ProcessIdentity): ProgramState {
+  const entry = entryOf(identity);
+  if (entry === undefined || isDead(entry)) return "gone";
+  return entry.state === "T" ? "stopped" : entry.state === "t" ? "traced" : "running";
+}
+
+/** A first thread that has ended is `Z` too while others of its process go on. */
+function isDead(entry: ProcessEntry): boolean {
+  return entry.state === "X" || (entry.state === "Z" && entry.threads <= 1);
+}
+
+/** Processes whose arguments satisfy `test`; reads the whole table, some 10 µs a process. */
+export function findByArguments(test: (args: readonly string[]) => boolean): number[] {
+  return readdirSync("/proc").map(Number).filter((pid) => {
+    if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+    const args = readArguments(pid);
+    return args.length > 0 && test(args);
+  });
+}
+
+/** @returns The arguments of a process; empty if it is gone, dead or a kernel thread. */
+export function readArguments(pid: number): string[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    return text === "" ? [] : text.replace(/\0$/, "").split("\0");
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Send a signal to exactly this process.
+ *
+ * @returns `false` if it is gone or not ours to signal.
+ */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  return isAlive(identity) && kill(identity.pid, signal);
+}
+
+/**
+ * Signal a process and wait until it is dead.
+ *
+ * @returns `false` if it still lives after `timeoutMs`.
+ */
+export async function killAndConfirm(
+  identity: ProcessIdentity,
+  signal: NodeJS.Signals,
+  timeoutMs: number,
+): Promise<boolean> {
+  signalProcess(identity, signal);
+  return await confirmGone(() => !isAlive(identity), timeoutMs);
+}
+
+/**
+ * Ask again after 1, 2, 4, … at most 32 ms.
+ *
+ * @returns Whether `gone` said so within `timeoutMs`.
+ */
+export async function confirmGone(gone: () => boolean, timeoutMs: number): Promise<boolean> {
+  for (let waited = 0, pause = 1; !gone(); waited += pause, pause = Math.min(pause * 2, 32)) {
+    if (waited >= timeoutMs) return false;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  return true;
+}
+
+/** `process.kill` without exceptions; a negative pid is a group, `0` asks whether it exists. */
+export function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}

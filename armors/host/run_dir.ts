@@ -1,0 +1,107 @@
+/**
+ * The run-time folder of a node: its Unix socket and the ports of its armors.
+ * Its path is short, because socket paths end at 107 bytes.
+ *
+ * Which folder it is depends on the environment (`XDG_RUNTIME_DIR`), and a
+ * daemon and a command line need not have the same one: so the daemon leaves a
+ * symbolic link in its data dir, and that is what everyone follows.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import type { ArmorId } from "../../core/micro_operation.ts";
+import { type DataDir, DataDirError, fileName } from "./data_dir.ts";
+
+/** Paths below a run-time folder. */
+export interface RunDir {
+  readonly path: string;
+  /** HTTP/2 of the daemon for local armors and the command line. */
+  readonly socket: string;
+}
+
+const socketPathBytesMax = 107;
+
+/**
+ * The run-time folder, made if needed (mode 0700) and linked from the data dir.
+ * One that is linked already is kept as long as it exists.
+ *
+ * @throws {DataDirError} `"not_writable"` if no candidate can be used.
+ */
+export function openRunDir(data: DataDir): RunDir {
+  const linked = linkedRunDir(data);
+  if (linked !== undefined) return linked;
+  for (const path of candidates(data)) {
+    if (!makePrivate(join(path, "..")) || !makePrivate(path) || !makePrivate(join(path, "ports"))) continue;
+    const temporary = `${data.run}.${process.pid}`;
+    rmSync(temporary, { force: true });
+    symlinkSync(path, temporary);
+    renameSync(temporary, data.run);
+    return runDir(path);
+  }
+  throw new DataDirError("not_writable", `Cannot make a run-time folder: tried ${candidates(data).map((path) => JSON.stringify(path)).join(", ")}`);
+}
+
+/** @returns The run-time folder that a daemon has made, or `undefined` if there is none. */
+export function linkedRunDir(data: DataDir): RunDir | undefined {
+  try {
+    const path = readlinkSync(data.run);
+    return isPrivate(path) ? runDir(path) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function runDir(path: string): RunDir {
+  return { path, socket: join(path, "daemon.sock") };
+}
+
+function candidates(data: DataDir): string[] {
+  const hash = createHash("sha256").update(data.path).digest("hex").slice(0, 12);
+  const user = process.env["XDG_RUNTIME_DIR"];
+  return [
+    ...(user?.startsWith("/") ? [join(user, "armor", hash)] : []),
+    join("/run/armor", hash),
+    join(`/tmp/armor-${process.geteuid?.() ?? 0}`, hash),
+  ].filter((path) => Buffer.byteLength(join(path, "daemon.sock")) <= socketPathBytesMax);
+}
+
+/** Make one folder, not its parents: a missing `/run` is no place for us. */
+function makePrivate(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") return false;
+  }
+  return isPrivate(path);
+}
+
+/** A real folder, ours, closed to others: in `/tmp` somebody else may have been first. */
+function isPrivate(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && stat.uid === (process.geteuid?.() ?? 0) && (stat.mode & 0o077) === 0;
+}
+
+/** Publish the loopback UDP port of an armor's heartbeat socket (or of `guard`); readers see the old one or the new one. */
+export function writePort(run: RunDir, id: ArmorId | "guard", port: number): void {
+  const path = join(run.path, "ports", fileName(id));
+  writeFileSync(`${path}.${process.pid}`, `${port}\n`, { mode: 0o600 });
+  renameSync(`${path}.${process.pid}`, path);
+}
+
+/** @returns The port last published for an armor, or `undefined`. */
+export function readPort(run: RunDir, id: ArmorId | "guard"): number | undefined {
+  try {
+    const port = Number(readFileSync(join(run.path, "ports", fileName(id)), "latin1"));
+    return Number.isInteger(port) && port > 0 && port < 65_536 ? port : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Forget the port of an armor that has ended for good. */
+export function removePort(run: RunDir, id: ArmorId | "guard"): void {
+  rmSync(join(run.path, "ports", fileName(id)), { force: true });
+}
