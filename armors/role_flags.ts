@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { namePattern, nameRule } from "../armors/name_rule.ts";
+import { namePattern, nameRule } from "./name_rule.ts";
 import { UsageError } from "../core/errors.ts";
 import { formatAddress, isWildcard, parseAddress } from "../transports/address.ts";
 
