@@ -10,6 +10,7 @@ import { epochPromise } from "./elements/epoch_promise.ts";
 import { eventLog } from "./elements/event_log.ts";
 import { ftmWatch } from "./elements/ftm_watch.ts";
 import { gateway } from "./elements/gateway.ts";
+import { guardWatch } from "./elements/guard_watch.ts";
 import { livenessPoll } from "./elements/liveness_poll.ts";
 import { localArmors } from "./elements/local_armors.ts";
 import { membership } from "./elements/membership.ts";
@@ -41,6 +42,7 @@ export function daemonArmor({ id, name, address, boot, bootstrap }: DaemonOption
     takeover(id),
     membership({ id, name, address, left: false }),
     gateway(),
+    guardWatch(id),
     nodeProbe(),
     operator(id),
     eventLog(id, boot),

@@ -30,6 +30,8 @@ type Instance = {
   readonly restarts: number;
   readonly history: RestartHistory;
   readonly startedMs: number;
+  /** Boot in which it was launched. */
+  readonly boot: string;
   readonly crashLoop: boolean;
   readonly cannot: string;
 };
@@ -38,6 +40,7 @@ type State = { readonly [id: string]: Instance };
 type Volatile = {
   /** When the failure that is being recovered was seen. */
   readonly failedMs: { readonly [id: string]: number };
+  readonly boot: string;
 };
 type Executing = Thread<Volatile>;
 
@@ -50,7 +53,7 @@ export function instances(node: string): Element {
     const { order } = instance;
     thread.cancel(`restart ${order.id}`);
     thread.command({ kind: "program.launch", args: { id: order.id, launch: number, application: order.application } });
-    return { ...instance, launch: number, state: "starting", process: null, afterwards: "policy", startedMs: thread.nowMs, cannot: "" };
+    return { ...instance, launch: number, state: "starting", process: null, afterwards: "policy", startedMs: thread.nowMs, boot: thread.volatile.boot, cannot: "" };
   };
 
   const stop = (thread: Executing, instance: Instance, afterwards: Afterwards): Instance | undefined => {
@@ -76,6 +79,7 @@ export function instances(node: string): Element {
         restarts: 0,
         history: noRestarts,
         startedMs: 0,
+        boot: "",
         crashLoop: false,
         cannot: "",
       };
@@ -110,12 +114,16 @@ export function instances(node: string): Element {
     name: "instances",
     version: 1,
     state: {},
-    volatile: () => ({ failedMs: {} }),
+    volatile: () => ({ failedMs: {}, boot: "" }),
     handlers: {
       "armor.started": (state, thread) => {
+        thread.setVolatile({ ...thread.volatile, boot: String(thread.payload["bootId"] ?? "") });
         for (const instance of Object.values(state)) {
-          const { order, launch: number, startedMs } = instance;
-          if (live(instance.state)) thread.command({ kind: "program.adopt", args: { id: order.id, launch: number, application: order.application, startedMs, stopping: instance.state === "stopping", graceMs: timing.stopGraceMs } });
+          const { order, launch: number, boot } = instance;
+          if (live(instance.state)) {
+            const stopping = { stopping: instance.state === "stopping", graceMs: timing.stopGraceMs };
+            thread.command({ kind: "program.adopt", args: { id: order.id, launch: number, application: order.application, boot, ...stopping } });
+          }
           if (instance.state === "restarting") thread.after(`restart ${order.id}`, restartDefaults.firstDelayMs, "instance.restart", { id: order.id, launch: number });
         }
         tell(thread);
@@ -142,7 +150,10 @@ export function instances(node: string): Element {
           const kind = failedMs === undefined ? "application.started" : "application.restarted";
           thread.event({ kind, subject: id, node, pid: process.pid, durationMs });
           const { [id]: _seen, ...others } = thread.volatile.failedMs;
-          thread.setVolatile({ failedMs: others });
+          thread.setVolatile({ ...thread.volatile, failedMs: others });
+        }
+        if (instance.state === "stopping") {
+          thread.command({ kind: "program.stop", args: { id, launch: instance.launch, graceMs: timing.stopGraceMs } });
         }
         tell(thread);
         const running = instance.state === "starting" ? "running" : instance.state;
@@ -177,12 +188,16 @@ export function instances(node: string): Element {
         const instance = find(state, thread);
         if (!instance || instance.state !== "running") return;
         const { id } = instance.order;
+        thread.command({ kind: "program.kill", args: { id, launch: instance.launch } });
+        if (thread.volatile.failedMs[id] !== undefined) return;
         const durationMs = thread.payload["durationMs"] ?? null;
         const cause = thread.payload["cause"] ?? "stopped";
         thread.event({ kind: "application.hung", subject: id, node, cause, detectedBy: thread.self, durationMs });
         const seenMs = thread.nowMs - (typeof durationMs === "number" ? durationMs : 0);
-        thread.setVolatile({ failedMs: { ...thread.volatile.failedMs, [id]: seenMs } });
-        thread.command({ kind: "program.kill", args: { id, launch: instance.launch } });
+        thread.setVolatile({ ...thread.volatile, failedMs: { ...thread.volatile.failedMs, [id]: seenMs } });
+      },
+      "program.traced": (_state, thread) => {
+        thread.event({ kind: "application.traced", subject: thread.payload["id"] as string, node });
       },
       "instance.restart": (state, thread) => {
         const instance = find(state, thread);
@@ -216,7 +231,7 @@ export function instances(node: string): Element {
     const { history, crashLoop, delayMs } = decision;
     if (crashLoop && !instance.crashLoop) thread.event({ kind: "application.crash-loop", subject: order.id, node, cause });
     if (thread.volatile.failedMs[order.id] === undefined) {
-      thread.setVolatile({ failedMs: { ...thread.volatile.failedMs, [order.id]: thread.nowMs } });
+      thread.setVolatile({ ...thread.volatile, failedMs: { ...thread.volatile.failedMs, [order.id]: thread.nowMs } });
     }
     const next: Instance = { ...done, restarts: instance.restarts + 1, history, crashLoop };
     if (delayMs === 0) return launch(thread, next);

@@ -22,6 +22,7 @@ export type View = {
   readonly applications: readonly {
     readonly name: string;
     readonly desired: string;
+    readonly state: InstanceState;
     readonly revision: number;
     readonly instances: readonly {
       readonly id: string;
@@ -87,13 +88,20 @@ function build(payload: { readonly [field: string]: Data }): View {
     stale: voters.filter(({ state }) => state === "alive").length < quorum(voters.length),
     nodes: nodes.map(({ id, name, address, state }) => ({ id, name, address, state })),
     armors,
-    applications: entries.map((entry) => ({
-      name: entry.application.name,
-      desired: entry.desired,
-      revision: entry.revision,
-      instances: instanceIds(entry).map((id) => instanceView(entry, id, instances[id], placed[id]?.node)),
-    })),
+    applications: entries.map((entry) => {
+      const { application: { name }, desired, revision } = entry;
+      const views = instanceIds(entry).map((id) => instanceView(entry, id, instances[id], placed[id]?.node));
+      return { name, desired, state: summary(desired, views.map(({ state }) => state)), revision, instances: views };
+    }),
   };
+}
+
+/** One state for an application: that of its instances if they agree, else the one an operator should look at. */
+function summary(desired: string, states: readonly InstanceState[]): InstanceState {
+  const calm: readonly InstanceState[] = desired === "stopped" ? ["stopped", "completed"] : ["running", "completed"];
+  const attention: readonly InstanceState[] = ["failed", "restarting", "pending", "starting", "stopping", "running", "stopped"];
+  const odd = attention.find((state) => !calm.includes(state) && states.includes(state));
+  return odd ?? (states.every((state) => state === "completed") ? "completed" : calm[0]!);
 }
 
 function instanceView(

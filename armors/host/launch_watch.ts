@@ -92,7 +92,10 @@ function launchExit(state: Watched): LaunchExit | undefined {
   if (found?.exit !== undefined) return { status: found.exit, ...(found.reason !== undefined && { reason: found.reason }) };
   const program = (state.program ??= found?.program);
   if (program === undefined) {
-    return isStarting(state.record) ? undefined : { status: null, reason: "the launch shim ended before its program started" };
+    if (isStarting(state.record)) return undefined;
+    const late = readLaunchRecord(state.record); // written, and the shim's copy replaced by the program, while we looked
+    if (late?.program !== undefined || late?.exit !== undefined) return undefined;
+    return { status: null, reason: "the launch shim ended before its program started" };
   }
   if (isAlive(program)) return undefined;
   state.goneAtMs ??= nowMs();

@@ -1,10 +1,12 @@
 /**
- * Entry of a guard process.
+ * Start a replacement guard: a daemon has lost its own.
  *
  * @module
  */
+import { parseRoleFlags } from "../role_flags.ts";
+import { becomeGuard } from "./start_node.ts";
 
-/** @throws {Error} Always: not written yet. */
-export function startGuard(_argv: readonly string[]): Promise<number | undefined> {
-  throw new Error("Cannot run startGuard: it is not written yet");
+/** Run as the guard of a living daemon. */
+export async function startGuard(argv: readonly string[]): Promise<number> {
+  return await becomeGuard(parseRoleFlags(argv), false);
 }

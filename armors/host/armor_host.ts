@@ -1,0 +1,160 @@
+/**
+ * Armor host: the loop around a microkernel that performs its effects in their
+ * order. With class `disk` nothing leaves before the commit is synced; many
+ * steps share one sync.
+ *
+ * @module
+ */
+import process from "node:process";
+import type { CheckpointStore, DurabilityClass } from "../../core/checkpoint_store.ts";
+import type { Data } from "../../core/data.ts";
+import type { Effects, HostCommand } from "../../core/effects.ts";
+import type { Completion } from "../../core/element.ts";
+import type { Frame } from "../../core/frame.ts";
+import type { KernelEvent, Microkernel } from "../../core/microkernel.ts";
+import type { Payload } from "../../core/payload.ts";
+import { nowMs } from "./system_clock.ts";
+
+/** What surrounds one armor. */
+export interface ArmorSurroundings {
+  /** `undefined`: the state is kept elsewhere (the FTM's, on the daemons). */
+  readonly store: CheckpointStore | undefined;
+  readonly durability: DurabilityClass;
+  /** Send a frame towards its armor; loss is repaired by the channel. */
+  send(frame: Frame): void;
+  /** Perform a command; answers come as local messages. */
+  command(command: HostCommand): void;
+  /** Do blocking work. */
+  work(kind: string, args: Data): Promise<Data>;
+  /** Something has been committed: the armor works. */
+  committed?(): void;
+  /** One line for the armor's own log. */
+  log(text: string): void;
+}
+
+/** Bytes in the log after which a snapshot is taken. */
+const snapshotAfterBytes = 4 * 1024 * 1024;
+
+/** Drives one microkernel. */
+export class ArmorHost {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #held: Effects[] = [];
+  #syncing = false;
+  #ended = false;
+  #lastMs = 0;
+
+  constructor(readonly kernel: Microkernel, readonly surroundings: ArmorSurroundings) {}
+
+  /** Begin: elements get `armor.started` with this payload. */
+  start(payload: Payload): void {
+    const { store } = this.surroundings;
+    if (store && this.kernel.needsSnapshot) store.writeSnapshot(this.kernel.snapshot());
+    this.dispatch({ kind: "start", payload });
+  }
+
+  /** Start a local thread. */
+  local(op: string, payload: Payload = {}): void {
+    this.dispatch({ kind: "local", op, payload });
+  }
+
+  /** Take a frame from another armor. */
+  frame(frame: Frame): void {
+    this.dispatch({ kind: "frame", frame });
+  }
+
+  /** One step and its effects. A broken invariant ends the process: it will be recovered. */
+  dispatch(event: KernelEvent): void {
+    if (this.#ended) return;
+    try {
+      const now = Math.max(nowMs(), this.#lastMs);
+      this.#lastMs = now;
+      this.#perform(this.kernel.step(event, now));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Write the reason and end at once. */
+  fail(error: unknown): never {
+    this.surroundings.log(`armor "${this.kernel.armor}" ends: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
+    process.exit(70);
+  }
+
+  /** Write a snapshot now. */
+  snapshot(): void {
+    this.surroundings.store?.writeSnapshot(this.kernel.snapshot());
+  }
+
+  /** No more steps. */
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+  }
+
+  #perform(effects: Effects): void {
+    const { store, durability } = this.surroundings;
+    if (store && effects.commits.length > 0) {
+      store.append(effects.commits);
+      this.surroundings.committed?.();
+      if (durability === "disk") this.#syncing ||= this.#beginSync(store);
+      if (store.logBytes > snapshotAfterBytes) store.writeSnapshot(this.kernel.snapshot());
+    }
+    this.#arm(effects.wakeAtMs);
+    const quick = effects.commands.filter(isHeartbeat);
+    for (const command of quick) this.#command(command);
+    const rest = quick.length > 0 ? { ...effects, commands: effects.commands.filter((command) => !isHeartbeat(command)) } : effects;
+    if (this.#syncing) this.#held.push(rest);
+    else this.#release(rest);
+  }
+
+  #beginSync(store: CheckpointStore): boolean {
+    store.sync().then(() => {
+      // What was appended meanwhile needs a sync of its own.
+      const released = this.#held;
+      this.#held = [];
+      this.#syncing = false;
+      const unsynced = released.findIndex((effects, index) => index > 0 && effects.commits.length > 0);
+      const safe = unsynced < 0 ? released : released.slice(0, unsynced);
+      if (unsynced >= 0) {
+        this.#held = released.slice(unsynced);
+        this.#syncing = this.#beginSync(store);
+      }
+      for (const effects of safe) this.#release(effects);
+    }, (error) => this.fail(error));
+    return true;
+  }
+
+  #release(effects: Effects): void {
+    const { send, log } = this.surroundings;
+    for (const frame of effects.sends) send(frame);
+    for (const frame of effects.acks) send(frame);
+    for (const { key, kind, args } of effects.work) {
+      this.surroundings.work(kind, args).then(
+        (value): Completion => ({ ok: true, value }),
+        (error): Completion => {
+          log(`work "${kind}" failed: ${String(error)}`);
+          return { ok: false, error: "failed" };
+        },
+      ).then((completion) => this.dispatch({ kind: "work-done", key, completion }));
+    }
+    for (const command of effects.commands) this.#command(command);
+  }
+
+  #command(command: HostCommand): void {
+    if (command.kind === "audit") this.kernel.audit();
+    else if (command.kind === "checkpoint.snapshot") this.snapshot();
+    else this.surroundings.command(command);
+  }
+
+  #arm(wakeAtMs: number | undefined): void {
+    clearTimeout(this.#timer);
+    if (wakeAtMs === undefined || this.#ended) return;
+    const delayMs = Math.min(Math.max(0, wakeAtMs - nowMs()), 60_000);
+    this.#timer = setTimeout(() => this.dispatch({ kind: "tick" }), delayMs);
+  }
+}
+
+/** Touches nothing durable and must not wait for a disk. */
+function isHeartbeat({ kind }: HostCommand): boolean {
+  return kind.startsWith("heartbeat.");
+}

@@ -1,0 +1,254 @@
+/**
+ * Checkpoints as files: `NNNNNNNN.cbor` is a snapshot, `NNNNNNNN.cborseq` the log
+ * of commits after it. The current and the previous readable snapshot are kept
+ * with their logs, so that a damaged snapshot costs nothing.
+ *
+ * @module
+ */
+import {
+  closeSync, constants, fdatasync, fdatasyncSync, fsyncSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { checkpointFormat, type CommitRecord, type Snapshot } from "../../core/checkpoint.ts";
+import type { CheckpointStore, DurabilityClass, Restored } from "../../core/checkpoint_store.ts";
+import { encode } from "../../core/codec.ts";
+import { CheckpointError } from "../../core/errors.ts";
+import type { Generation } from "../../core/generation.ts";
+import { invariant } from "../../core/invariant.ts";
+import type { ArmorId } from "../../core/micro_operation.ts";
+import type { LogHeader } from "./checkpoint_content.ts";
+import { listCheckpoints, logName, type ReadCheckpoints, readCheckpoints, snapshotName } from "./checkpoint_restore.ts";
+import { frameRecord } from "./record_frame.ts";
+
+/**
+ * Open an armor's checkpoints in a folder, made if needed. Call `restore()`
+ * first; the first record needs a snapshot before it.
+ *
+ * @param durability `disk` syncs snapshots before older files go; records are synced by `sync()`.
+ * @throws {CheckpointError} `"write_failed"` if the folder cannot be made.
+ */
+export function openCheckpointFiles(folder: string, armor: ArmorId, durability: DurabilityClass): CheckpointStore {
+  return new CheckpointFiles(folder, armor, durability);
+}
+
+/** The log being written. */
+interface OpenLog {
+  readonly descriptor: number;
+  readonly number: number;
+  bytes: number;
+}
+
+class CheckpointFiles implements CheckpointStore {
+  #log: OpenLog | undefined;
+  /** Highest file number in use. */
+  #last = 0;
+  /** Number of the last snapshot known to be readable; older files may go when a newer one is. */
+  #good = 0;
+  #commit = 0;
+  #logBytes = 0;
+  /** Why nothing may be appended until the next snapshot. */
+  #blocked: CheckpointError | undefined;
+  /** Something was appended since the last sync began. */
+  #dirty = false;
+  #syncing: Promise<void> | undefined;
+  #nextSync: Promise<void> | undefined;
+
+  constructor(readonly folder: string, readonly armor: ArmorId, readonly durability: DurabilityClass) {
+    wrap(`Cannot make folder ${JSON.stringify(folder)}`, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+  }
+
+  get logBytes(): number {
+    return this.#logBytes;
+  }
+
+  restore(): Restored {
+    this.close();
+    for (const name of listCheckpoints(this.folder).temporary) rmSync(join(this.folder, name), { force: true });
+    const read = readCheckpoints(this.folder, this.armor);
+    this.#last = read.last;
+    this.#good = read.base;
+    this.#logBytes = read.logBytes;
+    this.#blocked = undefined;
+    this.#commit = read.records.at(-1)?.commit ?? read.snapshot?.commit ?? 0;
+    if (read.complete && read.snapshot !== undefined) this.#continueLog(read, read.snapshot);
+    else if (!read.complete) {
+      // What is missing must stay visible until a snapshot has made a new beginning.
+      this.#blocked = new CheckpointError("damaged", `Cannot append to checkpoint of "${this.armor}": it is damaged and a snapshot is needed first`);
+    }
+    const { snapshot, records, complete, damage } = read;
+    return { snapshot, records, complete, damage };
+  }
+
+  /** Cut what a crash left half written, and go on behind the last record. */
+  #continueLog(read: ReadCheckpoints, snapshot: Snapshot): void {
+    const path = join(this.folder, logName(read.last));
+    wrap(`Cannot open checkpoint log ${JSON.stringify(path)}`, () => {
+      const descriptor = openSync(path, constants.O_RDWR | constants.O_APPEND);
+      const log = { descriptor, number: read.last, bytes: read.lastLog?.length ?? 0 };
+      this.#log = log;
+      if (read.lastLog?.rest === "torn") ftruncateSync(descriptor, log.bytes);
+      if (read.lastLog?.header === undefined) {
+        const generation = read.records.at(-1)?.generation ?? snapshot.generation;
+        this.#write(log, this.#header(read.last, this.#commit, generation));
+      }
+    });
+  }
+
+  append(records: readonly CommitRecord[]): void {
+    if (records.length === 0) return;
+    if (this.#blocked !== undefined) throw this.#blocked;
+    const log = this.#log;
+    invariant(log !== undefined, "a snapshot comes before the first record");
+    const frames = records.map((record, index) => {
+      invariant(record.commit === this.#commit + index + 1, `commit ${record.commit} follows ${this.#commit + index}`);
+      return frameRecord(encode(record));
+    });
+    wrap(`Cannot append to checkpoint of "${this.armor}"`, () => this.#write(log, frames.length === 1 ? frames[0] as Uint8Array : Buffer.concat(frames)));
+    this.#commit += records.length;
+  }
+
+  /** All or nothing: what a full disk took in part is cut off again. */
+  #write(log: OpenLog, bytes: Uint8Array): void {
+    try {
+      writeAll(log.descriptor, bytes);
+    } catch (error) {
+      try {
+        ftruncateSync(log.descriptor, log.bytes);
+      } catch (cause) {
+        this.#blocked = new CheckpointError("write_failed", `Cannot append to checkpoint of "${this.armor}": its log ends in half a record`, { cause });
+      }
+      throw error;
+    }
+    log.bytes += bytes.length;
+    this.#logBytes += bytes.length;
+    this.#dirty = true;
+  }
+
+  sync(): Promise<void> {
+    if (!this.#dirty) return this.#syncing ?? Promise.resolve();
+    // One sync at a time: whoever comes while one runs shares the next.
+    this.#nextSync ??= this.#afterSync().then(() => {
+      this.#nextSync = undefined;
+      this.#syncing = this.#syncNow().finally(() => (this.#syncing = undefined));
+      return this.#syncing;
+    });
+    return this.#nextSync;
+  }
+
+  async #afterSync(): Promise<void> {
+    await this.#syncing?.catch(() => {}); // its failure is told to those who waited for it
+  }
+
+  #syncNow(): Promise<void> {
+    const log = this.#log;
+    if (log === undefined) return Promise.resolve();
+    this.#dirty = false;
+    return new Promise((resolve, reject) => {
+      fdatasync(log.descriptor, (cause) => {
+        if (cause === null || cause === undefined) return resolve();
+        // The kernel may have dropped what it could not write; no later success may hide that.
+        this.#blocked = new CheckpointError("write_failed", `Cannot sync checkpoint of "${this.armor}": ${cause.code}`, { cause });
+        reject(this.#blocked);
+      });
+    });
+  }
+
+  writeSnapshot(snapshot: Snapshot): void {
+    invariant(snapshot.armor === this.armor, `a snapshot of "${snapshot.armor}" is not one of "${this.armor}"`);
+    const number = this.#last + 1;
+    const path = join(this.folder, snapshotName(number));
+    const log = wrap(`Cannot write snapshot ${JSON.stringify(path)}`, () => {
+      try {
+        return this.#writeGeneration(number, path, snapshot);
+      } catch (error) {
+        for (const left of [`${path}.tmp`, join(this.folder, logName(number)), path]) rmSync(left, { force: true });
+        throw error;
+      }
+    });
+    this.#closeLog();
+    this.#log = log;
+    this.#last = number;
+    this.#commit = snapshot.commit;
+    this.#logBytes = 0;
+    this.#blocked = undefined;
+    this.#dirty = false;
+    this.#removeBefore(this.#good);
+    this.#good = number;
+  }
+
+  /** The log first: a snapshot without its log has lost it. */
+  #writeGeneration(number: number, path: string, snapshot: Snapshot): OpenLog {
+    const toDisk = this.durability === "disk";
+    const log = { descriptor: openSync(join(this.folder, logName(number)), "ax", 0o600), number, bytes: 0 };
+    try {
+      const header = this.#header(number, snapshot.commit, snapshot.generation);
+      writeAll(log.descriptor, header);
+      log.bytes = header.length;
+      if (toDisk) {
+        fdatasyncSync(log.descriptor);
+        if (this.#log !== undefined && this.#dirty) fdatasyncSync(this.#log.descriptor);
+      }
+      const temporary = openSync(`${path}.tmp`, "w", 0o600);
+      try {
+        writeAll(temporary, frameRecord(encode(snapshot)));
+        if (toDisk) fsyncSync(temporary);
+      } finally {
+        closeSync(temporary);
+      }
+      renameSync(`${path}.tmp`, path);
+      if (toDisk) syncFolder(this.folder);
+      return log;
+    } catch (error) {
+      closeSync(log.descriptor);
+      throw error;
+    }
+  }
+
+  #header(log: number, after: number, generation: Generation): Uint8Array {
+    return frameRecord(encode({ format: checkpointFormat, armor: this.armor, log, after, generation } satisfies LogHeader));
+  }
+
+  #removeBefore(number: number): void {
+    const { snapshots, logs } = listCheckpoints(this.folder);
+    const old = [...snapshots.filter((n) => n < number).map(snapshotName), ...logs.filter((n) => n < number).map(logName)];
+    for (const name of old) rmSync(join(this.folder, name), { force: true });
+  }
+
+  /** A sync may still run on it. */
+  #closeLog(): void {
+    const log = this.#log;
+    this.#log = undefined;
+    if (log === undefined) return;
+    if (this.#syncing === undefined) closeSync(log.descriptor);
+    else this.#syncing.catch(() => {}).then(() => closeSync(log.descriptor));
+  }
+
+  close(): void {
+    this.#closeLog();
+  }
+}
+
+function writeAll(descriptor: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at, bytes.length - at);
+}
+
+function syncFolder(folder: string): void {
+  const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Turn a system error into a CheckpointError. */
+function wrap<T>(action: string, run: () => T): T {
+  try {
+    return run();
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === undefined || cause instanceof CheckpointError) throw cause;
+    const full = code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG";
+    throw new CheckpointError(full ? "disk_full" : "write_failed", `${action}: ${full ? "the disk is full" : code}`, { cause });
+  }
+}

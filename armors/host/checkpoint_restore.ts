@@ -1,0 +1,195 @@
+/**
+ * Reading an armor's checkpoint files: which snapshot, which records, and whether
+ * that is all there ever was. Nothing is changed here.
+ *
+ * @module
+ */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { CommitRecord, Snapshot } from "../../core/checkpoint.ts";
+import { CheckpointError } from "../../core/errors.ts";
+import { compareGenerations } from "../../core/generation.ts";
+import type { ArmorId } from "../../core/micro_operation.ts";
+import { isCommit, type LogHeader, readCommit, readLogHeader, readSnapshot } from "./checkpoint_content.ts";
+import { scanFrames } from "./record_frame.ts";
+
+/** A log grows to a few megabytes; what is far beyond is no checkpoint. */
+const fileBytesMax = 512 * 1024 * 1024;
+
+/** File name of a snapshot. */
+export function snapshotName(number: number): string {
+  return `${String(number).padStart(8, "0")}.cbor`;
+}
+
+/** File name of the log that follows the snapshot of the same number. */
+export function logName(number: number): string {
+  return `${snapshotName(number)}seq`;
+}
+
+/** Checkpoint files of a folder by number, ascending. */
+export function listCheckpoints(folder: string): { readonly snapshots: number[]; readonly logs: number[]; readonly temporary: string[] } {
+  const names = readdirSync(folder).sort();
+  const numbers = (ending: RegExp): number[] => names.filter((name) => ending.test(name)).map((name) => Number(name.slice(0, 8)));
+  return {
+    snapshots: numbers(/^\d{8}\.cbor$/),
+    logs: numbers(/^\d{8}\.cborseq$/),
+    temporary: names.filter((name) => name.endsWith(".tmp")),
+  };
+}
+
+/** One log as far as it can be read. */
+export interface ReadLog {
+  readonly header: LogHeader | undefined;
+  readonly records: readonly CommitRecord[];
+  /** Bytes up to the end of the last good record. */
+  readonly length: number;
+  readonly rest: "nothing" | "torn" | "damaged";
+  readonly damage: string | undefined;
+}
+
+/** Result of reading a folder. */
+export interface ReadCheckpoints {
+  readonly snapshot: Snapshot | undefined;
+  readonly records: readonly CommitRecord[];
+  readonly complete: boolean;
+  readonly damage: readonly string[];
+  /** Number of the snapshot used, 0 if none. */
+  readonly base: number;
+  /** Highest number in use, 0 if none. */
+  readonly last: number;
+  /** The log of number `last`, to be continued if `complete`. */
+  readonly lastLog: ReadLog | undefined;
+  /** Bytes of the logs since the snapshot. */
+  readonly logBytes: number;
+}
+
+/**
+ * Read the newest snapshot from which all later records can be reached; failing
+ * that, the one that reaches furthest.
+ *
+ * @throws {CheckpointError} `"unreadable"` if the system refuses to read, `"version"` if a newer program wrote.
+ */
+export function readCheckpoints(folder: string, armor: ArmorId): ReadCheckpoints {
+  const { snapshots, logs: logNumbers } = listCheckpoints(folder);
+  const last = Math.max(0, ...snapshots, ...logNumbers);
+  const logs = new Map(logNumbers.map((number) => [number, readLog(join(folder, logName(number)), number, armor)]));
+  const damage: string[] = [];
+  let best: Reach | undefined;
+  for (const base of snapshots.toReversed()) {
+    const snapshot = tryReadSnapshot(join(folder, snapshotName(base)), armor);
+    if (typeof snapshot === "string") {
+      damage.push(`${snapshotName(base)}: ${snapshot}`);
+      continue;
+    }
+    const reach = follow(base, snapshot, last, logs, snapshots);
+    if (best === undefined || reach.complete || reach.commit > best.commit) best = reach;
+    if (best.complete) break;
+  }
+  if (best === undefined) {
+    const complete = last === 0;
+    const lost = complete ? [] : ["no snapshot can be read"];
+    return { snapshot: undefined, records: [], complete, damage: [...damage, ...lost], base: 0, last, lastLog: logs.get(last), logBytes: 0 };
+  }
+  const { snapshot, records, complete, base, logBytes } = best;
+  return { snapshot, records, complete, damage: [...damage, ...best.damage], base, last, lastLog: logs.get(last), logBytes };
+}
+
+interface Reach {
+  readonly base: number;
+  readonly snapshot: Snapshot;
+  readonly records: readonly CommitRecord[];
+  readonly commit: number;
+  readonly complete: boolean;
+  readonly damage: readonly string[];
+  readonly logBytes: number;
+}
+
+/** Follow the logs from one snapshot until the end or a gap. */
+function follow(base: number, snapshot: Snapshot, last: number, logs: ReadonlyMap<number, ReadLog>, snapshots: readonly number[]): Reach {
+  const records: CommitRecord[] = [];
+  const damage: string[] = [];
+  let [commit, generation, logBytes, complete] = [snapshot.commit, snapshot.generation, 0, true];
+  for (let number = base; number <= last && complete; number++) {
+    const log = logs.get(number);
+    if (log === undefined) {
+      // A log is made before its snapshot; where both are missing, the next log's header tells whether anything is.
+      if (!snapshots.includes(number) && number < last) continue;
+      damage.push(`${logName(number)}: it is missing`);
+      complete = false;
+      break;
+    }
+    if (log.damage !== undefined) damage.push(`${logName(number)}: ${log.damage}`);
+    // A crash while the log was made leaves no header and no record, and its snapshot unwritten.
+    if (log.header === undefined && log.rest === "torn" && number === last && !snapshots.includes(number)) break;
+    if (log.header === undefined) {
+      complete = false;
+    } else if (log.header.after !== commit || compareGenerations(log.header.generation, generation) !== 0) {
+      damage.push(`${logName(number)}: it follows commit ${log.header.after}, not ${commit}`);
+      complete = false;
+    } else {
+      for (const record of log.records) {
+        records.push(record);
+        ({ commit, generation } = record);
+      }
+      logBytes += log.length;
+      if (log.rest === "damaged" && number === last) complete = false;
+    }
+  }
+  return { base, snapshot, records, commit, complete, damage, logBytes };
+}
+
+function tryReadSnapshot(path: string, armor: ArmorId): Snapshot | string {
+  const { contents, rest } = scanFrames(readBounded(path));
+  if (rest !== "nothing" || contents.length !== 1) return "it is cut or altered";
+  try {
+    const snapshot = readSnapshot(contents[0] as Uint8Array);
+    return snapshot.armor === armor ? snapshot : `it belongs to armor ${JSON.stringify(snapshot.armor)}`;
+  } catch (error) {
+    return reasonOf(error, path);
+  }
+}
+
+/** Read one log; records end where they stop being consecutive. */
+export function readLog(path: string, number: number, armor?: ArmorId): ReadLog {
+  const { contents, length, rest } = scanFrames(readBounded(path), isCommit);
+  const records: CommitRecord[] = [];
+  let header: LogHeader | undefined;
+  try {
+    if (contents[0] === undefined) return { header, records, length: 0, rest: rest === "nothing" ? "torn" : rest, damage: rest === "damaged" ? "its header is altered" : undefined };
+    header = readLogHeader(contents[0]);
+    if (armor !== undefined && header.armor !== armor) throw new CheckpointError("damaged", `it belongs to armor ${JSON.stringify(header.armor)}`);
+    if (header.log !== number) throw new CheckpointError("damaged", `it is a copy of ${logName(header.log)}`);
+    for (const content of contents.slice(1)) {
+      const record = readCommit(content);
+      const expected = header.after + records.length + 1;
+      if (record.commit !== expected) throw new CheckpointError("damaged", `commit ${record.commit} stands where ${expected} should`);
+      records.push(record);
+    }
+  } catch (error) {
+    const foreign = header !== undefined && (header.log !== number || (armor !== undefined && header.armor !== armor));
+    return { header: foreign ? undefined : header, records: foreign ? [] : records, length: 0, rest: "damaged", damage: reasonOf(error, path) };
+  }
+  const damage = rest === "damaged" ? `it is altered at byte ${length}, after commit ${header.after + records.length}` : undefined;
+  return { header, records, length, rest, damage };
+}
+
+/** Damage is told, every other error thrown: only undecodable bytes step back. */
+function reasonOf(error: unknown, path: string): string {
+  if (error instanceof CheckpointError && error.code === "damaged") return error.message;
+  if (error instanceof CheckpointError) throw new CheckpointError(error.code, `Cannot read checkpoint ${JSON.stringify(path)}: ${error.message}`);
+  throw error;
+}
+
+/** @throws {CheckpointError} `"unreadable"`. */
+export function readBounded(path: string): Uint8Array {
+  const name = JSON.stringify(path);
+  try {
+    const stat = statSync(path);
+    if (!stat.isFile()) throw new CheckpointError("unreadable", `Cannot read checkpoint ${name}: it is not a file`);
+    if (stat.size > fileBytesMax) throw new CheckpointError("unreadable", `Cannot read checkpoint ${name}: it is larger than ${fileBytesMax} bytes`);
+    return readFileSync(path);
+  } catch (cause) {
+    if (cause instanceof CheckpointError) throw cause;
+    throw new CheckpointError("unreadable", `Cannot read checkpoint ${name}: ${(cause as NodeJS.ErrnoException).code}`, { cause });
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Event store: the numbered events a daemon keeps, at most the last 10,000, in
+ * memory and in a file of JSON lines that is rewritten when it has grown to
+ * twice that.
+ *
+ * @module
+ */
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import type { DataRecord } from "../../core/data.ts";
+import { limits } from "../../core/limits.ts";
+
+/** An event as `armor events --json` shows it. */
+export type StoredEvent = { readonly seq: number; readonly origin?: string } & DataRecord;
+
+/** Kept events, oldest first. */
+export class EventStore {
+  #events: StoredEvent[] = [];
+  #lines = 0;
+  readonly #origins = new Set<string>();
+  readonly #listeners = new Set<(event: StoredEvent) => void>();
+
+  constructor(readonly path: string, readonly log: (text: string) => void) {
+    let text = "";
+    try {
+      text = readFileSync(path, "utf8");
+    } catch {
+      return;
+    }
+    for (const line of text.split("\n")) {
+      try {
+        if (line !== "") this.#take(JSON.parse(line) as StoredEvent);
+      } catch {
+        // a torn last line
+      }
+    }
+    this.#lines = this.#events.length;
+  }
+
+  /** Keep events that are not kept yet; tell those who follow. */
+  add(events: readonly StoredEvent[]): void {
+    const news = events.filter((event) => this.#take(event));
+    if (news.length === 0) return;
+    try {
+      appendFileSync(this.path, news.map((event) => `${JSON.stringify(event)}\n`).join(""), { mode: 0o600 });
+      this.#lines += news.length;
+      if (this.#lines > 2 * limits.eventsMax) this.#rewrite();
+    } catch (error) {
+      this.log(`cannot keep events: ${String(error)}`);
+    }
+    for (const event of news) for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Events with a greater number, oldest first. */
+  since(seq: number): StoredEvent[] {
+    return this.#events.filter((event) => event.seq > seq);
+  }
+
+  /** Hear of events as they come. @returns Stops it. */
+  follow(listener: (event: StoredEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** An event recorded twice, under two FTMs, has the same origin. */
+  #take(event: StoredEvent): boolean {
+    const { origin } = event;
+    if (origin !== undefined && this.#origins.has(origin)) return false;
+    if (origin !== undefined) this.#origins.add(origin);
+    const last = this.#events.at(-1);
+    this.#events.push(event);
+    if (last && last.seq > event.seq) this.#events.sort((a, b) => a.seq - b.seq);
+    while (this.#events.length > limits.eventsMax) {
+      const oldest = this.#events.shift()!;
+      if (oldest.origin !== undefined) this.#origins.delete(oldest.origin);
+    }
+    return true;
+  }
+
+  #rewrite(): void {
+    writeFileSync(`${this.path}.new`, this.#events.map((event) => `${JSON.stringify(event)}\n`).join(""), { mode: 0o600 });
+    renameSync(`${this.path}.new`, this.path);
+    this.#lines = this.#events.length;
+  }
+}

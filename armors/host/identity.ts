@@ -1,0 +1,55 @@
+/**
+ * Identity of a node: who it is and which cluster it belongs to. Written once,
+ * before anything else is; everything in the data dir refers to it.
+ *
+ * @module
+ */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { decode, encode } from "../../core/codec.ts";
+import { ArmorError } from "../../core/errors.ts";
+
+/** Content of `identity.cbor`. */
+export type NodeIdentity = {
+  readonly format: 1;
+  readonly id: string;
+  readonly name: string;
+  /** Empty until the node has joined. */
+  readonly cluster: string;
+  /** This node started the cluster. */
+  readonly bootstrap: boolean;
+};
+
+/**
+ * @returns `undefined` if there is none yet.
+ * @throws {ArmorError} `"damaged"` if it cannot be read: a node must not forget who it was.
+ */
+export function readIdentity(path: string): NodeIdentity | undefined {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new ArmorError("damaged", `Cannot read ${JSON.stringify(path)}: ${(cause as NodeJS.ErrnoException).code}`, { cause });
+  }
+  try {
+    const identity = decode(bytes) as NodeIdentity;
+    if (identity.format === 1 && typeof identity.id === "string" && typeof identity.cluster === "string") return identity;
+  } catch {
+    // falls through
+  }
+  throw new ArmorError("damaged", `Cannot read ${JSON.stringify(path)}: it is damaged; start with an empty data dir under the same name to join as a new node`);
+}
+
+/** Write it durably: temporary file, sync, rename, sync the folder. */
+export function writeIdentity(path: string, identity: NodeIdentity): void {
+  const temporary = `${path}.new`;
+  const file = openSync(temporary, "w", 0o600);
+  writeSync(file, encode(identity));
+  fsyncSync(file);
+  closeSync(file);
+  renameSync(temporary, path);
+  const folder = openSync(dirname(path), "r");
+  fsyncSync(folder);
+  closeSync(folder);
+}

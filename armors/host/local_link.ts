@@ -1,0 +1,95 @@
+/**
+ * Link between an armor and its daemon: what is said on it besides frames. The
+ * armor registers; the daemon answers with the armor's heartbeat key. It is made
+ * again whenever it breaks, for as long as the armor lives.
+ *
+ * @module
+ */
+import { decode, encode } from "../../core/codec.ts";
+import type { DataRecord } from "../../core/data.ts";
+import type { Frame } from "../../core/frame.ts";
+import type { Generation } from "../../core/generation.ts";
+import type { ProcessIdentity } from "../../core/process_identity.ts";
+import type { FrameLink } from "../../transports/frame_link.ts";
+import { connectLink } from "../../transports/http2_client.ts";
+import type { Role } from "../shapes.ts";
+
+/** First thing an armor says. */
+export type Register = {
+  readonly type: "register";
+  readonly armor: string;
+  readonly role: Role;
+  readonly process: ProcessIdentity;
+  /** Absent: started by hand; the daemon says under which it runs. */
+  readonly generation: Generation | null;
+  readonly elements: readonly DataRecord[];
+};
+
+/** The daemon's answer. */
+export type Registered = {
+  readonly type: "registered";
+  /** Heartbeat key of this armor, and of no other. */
+  readonly key: Uint8Array;
+  readonly cluster: string;
+  readonly node: string;
+  /** Host to ask other nodes from. */
+  readonly host: string;
+  readonly generation: Generation;
+};
+
+/** Anything on a local link. */
+export type LocalFrame = Frame | Register | Registered;
+
+/** How an armor holds on to its daemon. */
+export interface DaemonLinkOptions {
+  readonly socket: string;
+  readonly register: () => Register;
+  readonly onRegistered: (answer: Registered) => void;
+  readonly onFrame: (frame: Frame) => void;
+  /** The daemon will not have this armor: it must end. */
+  readonly onRefused: (reason: string) => void;
+}
+
+const retryFirstMs = 10;
+const retryCapMs = 250;
+
+/** A link that comes back. */
+export class DaemonLink {
+  #link: FrameLink | undefined;
+  #open = false;
+  #retryMs = retryFirstMs;
+
+  constructor(readonly options: DaemonLinkOptions) {
+    this.#connect();
+  }
+
+  /** Send towards another armor; dropped while there is no daemon. */
+  send(frame: Frame): void {
+    if (this.#open) this.#link?.send(encode(frame));
+  }
+
+  #connect(): void {
+    const { socket, register, onRegistered, onFrame, onRefused } = this.options;
+    this.#link = connectLink({
+      address: { path: socket },
+      onOpen: () => {},
+      onFrames: (frames) => {
+        for (const bytes of frames) {
+          const frame = decode(bytes) as LocalFrame;
+          if (frame.type === "registered") {
+            this.#open = true;
+            this.#retryMs = retryFirstMs;
+            onRegistered(frame);
+          } else if (frame.type !== "register") onFrame(frame);
+        }
+      },
+      onClose: (reason, error) => {
+        this.#open = false;
+        if (reason === "refused") return onRefused(error?.message ?? "refused");
+        setTimeout(() => this.#connect(), this.#retryMs);
+        this.#retryMs = Math.min(this.#retryMs * 2, retryCapMs);
+      },
+    });
+    this.#link.send(encode(register()));
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * Peers: links to the daemons of other nodes, made when there is something to
+ * send. A link is never trusted to be alive: what is sent must be followed by
+ * something received, or the link is closed and made anew.
+ *
+ * @module
+ */
+import { decode, encode } from "../../core/codec.ts";
+import type { Frame } from "../../core/frame.ts";
+import { parseAddress } from "../../transports/address.ts";
+import type { FrameLink, LinkEnd, LinkHandlers } from "../../transports/frame_link.ts";
+import { connectLink } from "../../transports/http2_client.ts";
+import type { TlsIdentity } from "../../transports/tls_identity.ts";
+import type { TransportError } from "../../transports/transport_error.ts";
+import { nowMs } from "./system_clock.ts";
+
+/** What daemons say to each other besides frames. */
+type Control = { readonly type: "ping" | "pong" };
+
+/** What peers need. */
+export interface PeersOptions {
+  readonly headers: () => Record<string, string>;
+  readonly tls: () => TlsIdentity | undefined;
+  readonly onFrame: (frame: Frame, bytes: Uint8Array, node: string) => void;
+  /** The way to a node is there. */
+  readonly onOpen: (node: string) => void;
+  /** The way to a node is gone: a hint, not a judgement. */
+  readonly onClosed: (node: string, reason: LinkEnd, error: TransportError | undefined) => void;
+}
+
+type Peer = {
+  address: string;
+  link: FrameLink | undefined;
+  open: boolean;
+  waiting: Uint8Array[];
+  retryMs: number;
+  retryAtMs: number;
+  sentAtMs: number;
+  receivedAtMs: number;
+  pingAtMs: number | undefined;
+};
+
+const retryFirstMs = 50;
+const retryCapMs = 2_000;
+const waitingMax = 1_000;
+const checkEveryMs = 500;
+const pingAfterMs = 1_000;
+const pongWithinMs = 2_000;
+
+/** All peers of one daemon. */
+export class Peers {
+  readonly #peers = new Map<string, Peer>();
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(readonly options: PeersOptions) {
+    this.#timer = setInterval(() => this.#check(), checkEveryMs);
+    this.#timer.unref?.();
+  }
+
+  /** Where a node is. */
+  setAddress(node: string, address: string): void {
+    const peer = this.#peer(node);
+    if (peer.address === address) return;
+    peer.address = address;
+    peer.retryAtMs = 0;
+    peer.retryMs = retryFirstMs;
+  }
+
+  /** Address of a node, if known. */
+  address(node: string): string | undefined {
+    return this.#peers.get(node)?.address || undefined;
+  }
+
+  /** Send an encoded frame; without a link it waits, bounded, for one. */
+  send(node: string, bytes: Uint8Array): void {
+    const peer = this.#peer(node);
+    if (peer.open && peer.link) {
+      peer.sentAtMs = nowMs();
+      peer.link.send(bytes);
+      return;
+    }
+    if (peer.waiting.length < waitingMax) peer.waiting.push(bytes);
+    this.#dial(node, peer);
+  }
+
+  /** Take a link that the peer opened. */
+  accept(node: string, link: FrameLink): LinkHandlers {
+    const peer = this.#peer(node);
+    this.#opened(node, peer, link);
+    return this.#handlers(node, peer, () => link);
+  }
+
+  /** Is there a link, and has something been heard on it within `ms`? */
+  isHeard(node: string, ms: number): boolean {
+    const peer = this.#peers.get(node);
+    return peer !== undefined && peer.open && nowMs() - peer.receivedAtMs <= ms;
+  }
+
+  /** Ask for a sign of life on the link, or try to make one. */
+  ping(node: string): void {
+    this.send(node, encode({ type: "ping" } satisfies Control));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    for (const { link } of this.#peers.values()) link?.close();
+  }
+
+  #peer(node: string): Peer {
+    let peer = this.#peers.get(node);
+    if (!peer) {
+      peer = { address: "", link: undefined, open: false, waiting: [], retryMs: retryFirstMs, retryAtMs: 0, sentAtMs: 0, receivedAtMs: 0, pingAtMs: undefined };
+      this.#peers.set(node, peer);
+    }
+    return peer;
+  }
+
+  #dial(node: string, peer: Peer): void {
+    const tls = this.options.tls();
+    if (peer.link || !peer.address || !tls || nowMs() < peer.retryAtMs) return;
+    let link: FrameLink;
+    const handlers = this.#handlers(node, peer, () => link);
+    link = connectLink({
+      address: parseAddress(peer.address),
+      tls,
+      headers: this.options.headers(),
+      ...handlers,
+      onOpen: () => this.#opened(node, peer, link),
+    });
+    peer.link = link;
+  }
+
+  #opened(node: string, peer: Peer, link: FrameLink): void {
+    peer.link = link;
+    peer.open = true;
+    peer.retryMs = retryFirstMs;
+    peer.receivedAtMs = nowMs();
+    peer.pingAtMs = undefined;
+    for (const bytes of peer.waiting.splice(0)) link.send(bytes);
+    this.options.onOpen(node);
+  }
+
+  #handlers(node: string, peer: Peer, self: () => FrameLink): LinkHandlers {
+    return {
+      onFrames: (frames) => {
+        peer.receivedAtMs = nowMs();
+        peer.pingAtMs = undefined;
+        for (const bytes of frames) this.#receive(node, bytes, self());
+      },
+      onClose: (reason, error) => {
+        if (peer.link !== self()) return;
+        peer.link = undefined;
+        peer.open = false;
+        peer.retryAtMs = nowMs() + peer.retryMs;
+        peer.retryMs = Math.min(peer.retryMs * 2, retryCapMs);
+        if (peer.waiting.length > 0) setTimeout(() => this.#dial(node, peer), peer.retryMs).unref?.();
+        this.options.onClosed(node, reason, error);
+      },
+    };
+  }
+
+  #receive(node: string, bytes: Uint8Array, link: FrameLink): void {
+    let frame: Frame | Control;
+    try {
+      frame = decode(bytes) as Frame | Control;
+    } catch {
+      link.close();
+      return;
+    }
+    if (frame.type === "ping") link.send(encode({ type: "pong" } satisfies Control));
+    else if (frame.type !== "pong") this.options.onFrame(frame as Frame, bytes, node);
+  }
+
+  #check(): void {
+    const now = nowMs();
+    for (const peer of this.#peers.values()) {
+      if (!peer.open || !peer.link) continue;
+      if (peer.pingAtMs !== undefined && now - peer.pingAtMs > pongWithinMs) {
+        peer.link.close();
+        continue;
+      }
+      const unanswered = peer.sentAtMs > peer.receivedAtMs && now - peer.sentAtMs > pingAfterMs;
+      if (unanswered && peer.pingAtMs === undefined) {
+        peer.pingAtMs = now;
+        peer.link.send(encode({ type: "ping" } satisfies Control));
+      }
+    }
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * Router: moves frames towards the armor they are for. It knows the armors of
+ * this node by their links and the others by the gateway's map; what it cannot
+ * place is dropped, and retransmitted by the sender.
+ *
+ * @module
+ */
+import { encode } from "../../core/codec.ts";
+import type { Frame } from "../../core/frame.ts";
+import { compareGenerations, type Generation } from "../../core/generation.ts";
+import type { FrameLink } from "../../transports/frame_link.ts";
+import { daemonOf, nodeOf } from "../shapes.ts";
+import type { Peers } from "./peers.ts";
+
+/** Frames of one node's daemon. */
+export class Router {
+  readonly #local = new Map<string, FrameLink>();
+  readonly #nodes = new Map<string, string>();
+  /** Newest generation heard from armors that move between nodes. */
+  readonly #heard = new Map<string, Generation>();
+
+  constructor(readonly node: string, readonly peers: Peers, readonly toDaemon: (frame: Frame) => void) {}
+
+  /** An armor of this node has registered. */
+  attach(armor: string, link: FrameLink): void {
+    this.#local.set(armor, link);
+  }
+
+  /** Its link is gone; a newer one stays. */
+  detach(armor: string, link: FrameLink): boolean {
+    return this.#local.get(armor) === link && this.#local.delete(armor);
+  }
+
+  /** The link of a local armor. */
+  link(armor: string): FrameLink | undefined {
+    return this.#local.get(armor);
+  }
+
+  /** Which node an armor is on, as the FTM says. */
+  setNode(armor: string, node: string): void {
+    this.#nodes.set(armor, node);
+  }
+
+  /** A frame from this node's daemon or one of its armors. */
+  fromHere(frame: Frame, bytes?: Uint8Array): void {
+    this.#learn(frame, this.node);
+    this.#route(frame, bytes);
+  }
+
+  /** A frame from another node; never sent on to a third one. */
+  fromPeer(frame: Frame, bytes: Uint8Array, node: string): void {
+    this.#learn(frame, node);
+    if (frame.to === daemonOf(this.node)) this.toDaemon(frame);
+    else this.#local.get(frame.to)?.send(bytes);
+  }
+
+  #route(frame: Frame, bytes: Uint8Array | undefined): void {
+    if (frame.to === daemonOf(this.node)) return this.toDaemon(frame);
+    const link = this.#local.get(frame.to);
+    const at = frame.to.includes("@") ? nodeOf(frame.to) : this.#nodes.get(frame.to);
+    if (link && (at === undefined || at === this.node || frame.to.includes("@"))) return link.send(bytes ?? encode(frame));
+    if (at !== undefined && at !== this.node) this.peers.send(at, bytes ?? encode(frame));
+  }
+
+  /** An armor that speaks in a newer generation is where its frames come from. */
+  #learn({ from, fromGeneration }: Frame, node: string): void {
+    if (from.includes("@")) return;
+    const before = this.#heard.get(from);
+    if (before && compareGenerations(fromGeneration, before) < 0) return;
+    this.#heard.set(from, fromGeneration);
+    this.#nodes.set(from, node);
+  }
+}

@@ -1,0 +1,329 @@
+/**
+ * Run the daemon of a node: its microkernel, the links of local armors, the
+ * links to other nodes, the operator's API.
+ *
+ * @module
+ */
+import process from "node:process";
+import { decode, encode } from "../../core/codec.ts";
+import type { Data, DataRecord } from "../../core/data.ts";
+import type { HostCommand } from "../../core/effects.ts";
+import { ArmorError } from "../../core/errors.ts";
+import type { Generation } from "../../core/generation.ts";
+import { timing } from "../../core/limits.ts";
+import { Microkernel } from "../../core/microkernel.ts";
+import { parseAddress } from "../../transports/address.ts";
+import type { FrameLink, LinkHandlers } from "../../transports/frame_link.ts";
+import { heartbeatKey } from "../../transports/heartbeat_datagram.ts";
+import { request } from "../../transports/http2_client.ts";
+import { type LinkPeer, type LinkRefusal, type RunningHttp2Server, startHttp2Server } from "../../transports/http2_server.ts";
+import { readSecretFile } from "../../transports/secret.ts";
+import type { TlsIdentity } from "../../transports/tls_identity.ts";
+import { daemonArmor } from "../daemon_armor.ts";
+import type { OperationAnswer } from "../elements/operator.ts";
+import type { RoleOptions } from "../role_flags.ts";
+import { type ArmorReport, daemonOf } from "../shapes.ts";
+import { version } from "../version.ts";
+import { createApi, type LogPlace } from "./api.ts";
+import { ArmorHost } from "./armor_host.ts";
+import { ArmorProcesses } from "./armor_processes.ts";
+import { openCheckpointFiles } from "./checkpoint_file.ts";
+import { dataDir } from "./data_dir.ts";
+import { EventStore, type StoredEvent } from "./event_store.ts";
+import { GuardWatch } from "./guard_watch.ts";
+import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
+import { readIdentity, writeIdentity } from "./identity.ts";
+import { joinCluster } from "./join.ts";
+import type { LocalFrame, Register } from "./local_link.ts";
+import { tryLock } from "./lock_file.ts";
+import { nodeFlags } from "./node_flags.ts";
+import { Peers } from "./peers.ts";
+import { probeNode } from "./probe_node.ts";
+import { Router } from "./router.ts";
+import { openRunDir } from "./run_dir.ts";
+import { statusDocument } from "./status.ts";
+import { bootId, nowMs } from "./system_clock.ts";
+import { systemRandom } from "./system_random.ts";
+
+/** Exit status that tells the guard: do not start me again; the reason is on stderr. */
+export const hopelessStatus = 78;
+
+const lockWithinMs = 2_000;
+
+/** The daemon proper; started by the guard. Resolves to an exit status when it is to end. */
+export async function runDaemon(options: RoleOptions): Promise<number> {
+  const data = dataDir(options.dataDir);
+  const log = (text: string): void => void process.stderr.write(`${new Date().toISOString()} ${text}\n`);
+  let identity = readIdentity(data.identity);
+  if (!identity || !options.secretFile || !options.listen) throw new ArmorError("usage", "the daemon proper is started by its guard: use --role daemon");
+  for (const until = nowMs() + lockWithinMs; !tryLock(data.daemonLock);) {
+    if (nowMs() > until) throw new ArmorError("locked", `Cannot start: another daemon runs on ${JSON.stringify(options.dataDir)}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  const secret = readSecretFile(options.secretFile);
+  const run = openRunDir(data);
+  const { id, name } = identity;
+  const armor = daemonOf(id);
+  const address = options.advertise ?? options.listen;
+  const listen = parseAddress(options.listen);
+  let tls: TlsIdentity | undefined;
+  let heartbeats: Heartbeats | undefined;
+  let leave: ((status: number) => void) | undefined;
+  const ended = new Promise<number>((resolve) => (leave = resolve));
+
+  // The microkernel and its state.
+  const store = openCheckpointFiles(data.armor(armor), armor, "disk");
+  const restored = store.restore();
+  const saved: Generation = restored.records.at(-1)?.generation ?? restored.snapshot?.generation ?? { epoch: 0, node: id, counter: 0 };
+  const kernel = new Microkernel({
+    armor,
+    generation: restored.complete ? saved : { ...saved, counter: saved.counter + 1 },
+    elements: daemonArmor({ id, name, address, boot: bootId(), bootstrap: identity.bootstrap }),
+    random: systemRandom,
+    eventSink: armor,
+    diagnose: ({ op, element, code, error }) => log(`${op} at ${element || "no element"}: ${code}: ${error instanceof Error ? error.stack : String(error)}`),
+    ...(restored.snapshot && { restored: { snapshot: restored.snapshot, records: restored.records } }),
+  });
+  const self: ArmorReport = {
+    armor,
+    role: "daemon",
+    pid: process.pid,
+    state: "running",
+    incarnation: { placement: 0, restart: Number(options.incarnation ?? 0) },
+    generation: kernel.generation,
+    elements: kernel.describe(),
+  };
+
+  // Frames.
+  const peers = new Peers({
+    headers: () => ({ "armor-cluster": identity!.cluster, "armor-node": id, "armor-version": version }),
+    tls: () => tls,
+    onFrame: (frame, bytes, node) => router.fromPeer(frame, bytes, node),
+    onOpen: () => host.dispatch({ kind: "link-up" }),
+    onClosed: (node, reason, error) => {
+      if (reason === "refused") log(`node ${node} refuses this one: ${error?.message}`);
+      host.local("link.closed", { node });
+    },
+  });
+  const router = new Router(id, peers, (frame) => host.frame(frame));
+  const processes = new ArmorProcesses(data, (op, payload) => host.local(op, payload), log);
+  const events = new EventStore(data.events.replace(/\.cborseq$/, ".jsonl"), log);
+  const waiting = new Map<string, (answer: OperationAnswer) => void>();
+  const keys = new Map<string, Uint8Array>();
+  const keyOf = (of: string): Uint8Array => {
+    let key = keys.get(of);
+    if (!key) keys.set(of, key = heartbeatKey(secret, of));
+    return key;
+  };
+
+  const host = new ArmorHost(kernel, {
+    store,
+    durability: "disk",
+    send: (frame) => router.fromHere(frame),
+    command: (command) => perform(command),
+    work: async (kind, args) => {
+      if (kind !== "node.probe") throw new Error(`no work of kind "${kind}"`);
+      return await probeNode(args as DataRecord, { peers, armor, listenHost: listen.host, key: keyOf(armor), cluster: identity!.cluster });
+    },
+    log,
+  });
+
+  function perform({ kind, args }: HostCommand): void {
+    switch (kind) {
+      case "heartbeat.ask":
+        return heartbeats?.ask(args);
+      case "heartbeat.reply":
+        return heartbeats?.reply(args);
+      case "armor.spawn":
+        return void processes.spawn(args);
+      case "armor.end":
+        return void processes.end(args);
+      case "process.watch":
+        return processes.watch(args);
+      case "process.kill":
+        return processes.kill(args);
+      case "routes.nodes":
+        for (const [node, at] of Object.entries(args["nodes"] as { [node: string]: string })) if (node !== id) peers.setAddress(node, at);
+        return;
+      case "routes.armors":
+        for (const [of, node] of Object.entries(args["armors"] as { [armor: string]: string })) router.setNode(of, node);
+        return;
+      case "events.store":
+        return events.add(args["events"] as unknown as StoredEvent[]);
+      case "operator.respond":
+        return waiting.get(String(args["request"]))?.(args["body"] as unknown as OperationAnswer);
+      case "membership.refused":
+        return hopeless(String(args["text"]));
+      case "membership.may-leave":
+        return void handOver();
+      case "guard.hung":
+        return void guard.hung();
+      case "dead-letter":
+        return log(`dead letter: ${JSON.stringify(args["failure"])}`);
+    }
+  }
+
+  function hopeless(text: string): void {
+    process.stderr.write(`armor: ${text}\n`);
+    leave?.(hopelessStatus);
+  }
+
+  // Local armors, and the operator's API, over the Unix socket.
+  const onLocalLink = (link: FrameLink): LinkHandlers => {
+    let registered: string | undefined;
+    return {
+      onFrames: (frames) => {
+        for (const bytes of frames) {
+          const frame = decode(bytes) as LocalFrame;
+          if (frame.type === "register") registered = register(link, frame);
+          else if (registered !== undefined && frame.type !== "registered" && frame.from === registered) router.fromHere(frame, bytes);
+        }
+      },
+      onClose: () => {
+        if (registered !== undefined && router.detach(registered, link)) processes.hint(registered);
+      },
+    };
+  };
+
+  function register(link: FrameLink, { armor: of, role, process: identityOf, generation, elements }: Register): string {
+    const kept = (kernel.state("local_armors") as { [armor: string]: { generation: Generation } })[of];
+    processes.adopt(of, identityOf);
+    router.attach(of, link);
+    const answer = {
+      type: "registered",
+      key: keyOf(of),
+      cluster: identity!.cluster,
+      node: id,
+      host: listen.host,
+      generation: generation ?? kept?.generation ?? kernel.generation,
+    };
+    link.send(encode(answer));
+    host.local("armor.registered", { armor: of, role, process: identityOf, generation: answer.generation, elements: elements as Data });
+    host.dispatch({ kind: "link-up" });
+    return of;
+  }
+
+  const api = createApi({
+    status: () => statusDocument({ kernel, node: { id, name, address }, cluster: identity!.cluster, nowMs: nowMs(), self }),
+    cluster: () => clusterDocument(),
+    events,
+    operate: (operation, args) => {
+      const asked = Buffer.from(systemRandom.bytes(12)).toString("hex");
+      return new Promise((resolve) => {
+        waiting.set(asked, (answer) => {
+          waiting.delete(asked);
+          resolve(answer);
+        });
+        host.local("operator.request", { request: asked, operation, args });
+      });
+    },
+    log: (application, instance) => findLog(application, instance),
+    proxyLog: async (node, path, signal) => {
+      const at = peers.address(node);
+      if (!at || !tls) throw new ArmorError("refused", "the node that holds the log cannot be reached");
+      const response = await request({ address: parseAddress(at), tls, method: "GET", path, signal });
+      if (response.status !== 200) throw new ArmorError("refused", ((await response.json()) as { error?: string }).error ?? "no log");
+      return response.stream;
+    },
+  });
+
+  function clusterDocument(): Record<string, unknown> | undefined {
+    const { ftm } = kernel.state("epoch_promise") as { ftm: { epoch: { number: number; node: string }; node: string } | null };
+    if (identity!.cluster === "" || !ftm) return undefined;
+    const at = ftm.node === id ? address : peers.address(ftm.node);
+    return { cluster: identity!.cluster, version, ftm, address: at };
+  }
+
+  function findLog(application: string, instance: string | undefined): LogPlace {
+    const document = statusDocument({ kernel, node: { id, name, address }, cluster: identity!.cluster, nowMs: nowMs(), self }) as {
+      applications: { name: string; instances: { id: string; node: string | null }[] }[];
+      nodes: { id: string; name: string }[];
+    };
+    const known = document.applications.find((one) => one.name === application);
+    if (!known) throw new ArmorError("refused", `there is no application "${application}"`);
+    const chosen = instance === undefined ? known.instances[0] : known.instances.find((one) => one.id === instance);
+    if (!chosen) throw new ArmorError("refused", `application "${application}" has no instance "${instance}"`);
+    const node = document.nodes.find((one) => one.name === chosen.node)?.id ?? id;
+    return node === id ? { kind: "local", path: data.log(application, chosen.id) } : { kind: "remote", node };
+  }
+
+  const unix = await startHttp2Server({ listen: { path: run.socket }, fetch: api.fetch, onLink: onLocalLink });
+  heartbeats = await openHeartbeats({
+    armor,
+    run,
+    outerHost: listen.host,
+    keyOf,
+    cluster: () => identity!.cluster,
+    progress: () => kernel.steps,
+    epoch: () => (kernel.state("epoch_promise") as { promised: { number: number } }).promised.number,
+    local: (op, payload) => host.local(op, payload),
+  });
+  host.local("clock.wall", { offsetMs: Date.now() - nowMs() });
+  setInterval(() => host.local("clock.wall", { offsetMs: Date.now() - nowMs() }), 60_000);
+  host.start({ self: self as unknown as Data, bootId: bootId() });
+  if (restored.damage.length > 0) host.local("checkpoint.restored", { damage: [...restored.damage], complete: restored.complete });
+  const guard = new GuardWatch(data, nodeFlags(options), (kind, cause) => {
+    host.local("guard.noticed", { kind, cause });
+  }, log);
+  host.local("guard.watch");
+
+  // Other nodes, over mutual TLS: the certificate takes a moment, local service does not wait for it.
+  let server: RunningHttp2Server | undefined;
+  void (async () => {
+    const { mintCertificate } = await import("../../transports/certificates.ts");
+    tls = await mintCertificate(secret, id);
+    server = await startHttp2Server({ listen, tls, fetch: api.fetch, onLink: onPeerLink });
+    if (identity!.cluster === "") await join();
+    host.dispatch({ kind: "link-up" });
+  })().catch((error) => {
+    if (error instanceof ArmorError) hopeless(error.message);
+    else host.fail(error);
+  });
+
+  function onPeerLink(link: FrameLink, { headers, peerName }: LinkPeer): LinkHandlers | LinkRefusal {
+    const node = String(headers["armor-node"]);
+    if (headers["armor-version"] !== version) return { refuse: `node ${name} runs version ${version}, this one ${headers["armor-version"]}` };
+    if (identity!.cluster === "" || headers["armor-cluster"] !== identity!.cluster) return { refuse: `node ${name} belongs to another cluster` };
+    if (peerName !== node) return { refuse: `the certificate is ${peerName}'s, not ${node}'s` };
+    return peers.accept(node, link);
+  }
+
+  async function join(): Promise<void> {
+    const found = await joinCluster(options.join, address, () => tls!);
+    identity = { ...identity!, cluster: found.cluster };
+    writeIdentity(data.identity, identity);
+    host.local("membership.join", { ftm: found.ftm as unknown as Data, address: found.address });
+  }
+
+  // SIGTERM: applications and armors stay; an FTM here is handed over first.
+  let leaving = false;
+  const onSignal = (): void => {
+    if (leaving) return leave?.(0);
+    leaving = true;
+    const { view } = kernel.volatile("gateway") as { view: { nodes: { state: string }[] } | null };
+    const others = (view?.nodes ?? []).filter(({ state }) => state === "alive").length > 1;
+    if (!others) return leave?.(0);
+    host.local("membership.leaving");
+    setTimeout(() => leave?.(0), timing.takeoverRetryMs);
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+
+  async function handOver(): Promise<void> {
+    for (const until = nowMs() + timing.takeoverRetryMs; nowMs() < until;) {
+      if (!("ftm" in (kernel.state("local_armors") as object))) break;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    leave?.(0);
+  }
+
+  const status = await ended;
+  guard.close();
+  host.end();
+  await store.sync();
+  store.close();
+  await Promise.all([unix.close(), server?.close()]);
+  peers.close();
+  heartbeats.close();
+  process.exit(status);
+}
