@@ -71,10 +71,8 @@ function attempt(destination: Destination): Promise<OpenSession> {
     let session: ClientHttp2Session | undefined;
     let connected = false;
     let firstError: unknown;
-    const destroy = (): void => {
-      session?.destroy();
-      socket.destroy();
-    };
+    // Not session.destroy(): on Deno 2.9 that now and then ends the process in native code.
+    const destroy = (): void => void socket.destroy();
     const settle = (error?: Error): void => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);

@@ -29,7 +29,13 @@ test("openUdp() refuses a port in use, a foreign address and an unknown host", a
   expect(await open("198.51.100.1", 0)).toBe("bad_address");
   expect(await open("no-such-host.invalid", 0)).toBe("bad_address");
   first.close();
-  expect(await open("127.0.0.1", first.port)).toBe(undefined);
+  // Deno gives the port back a moment later.
+  let again: string | undefined = "not tried";
+  for (let attempt = 0; attempt < 100 && again !== undefined; attempt++) {
+    again = await open("127.0.0.1", first.port);
+    await new Promise((done) => setTimeout(done, 5));
+  }
+  expect(again).toBe(undefined);
 });
 
 test("a socket on :: hears IPv4 peers under their IPv4 address and answers them", async () => {
