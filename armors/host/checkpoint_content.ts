@@ -21,6 +21,9 @@ export type LogHeader = {
   readonly generation: Generation;
 };
 
+/** Last record of a log that was followed by another: so that nobody takes it for the newest. */
+export type LogEnd = { readonly next: number };
+
 /** @throws {CheckpointError} `"damaged"` if it is none, `"version"` if it is one of another format. */
 export function readSnapshot(content: Uint8Array): Snapshot {
   const value = readRecord(content);
@@ -47,9 +50,10 @@ export function readLogHeader(content: Uint8Array): LogHeader {
   throw new CheckpointError("damaged", "it does not begin with the header of a log");
 }
 
-/** @throws {CheckpointError} `"damaged"` if it is none. */
-export function readCommit(content: Uint8Array): CommitRecord {
+/** @throws {CheckpointError} `"damaged"` if it is neither. */
+export function readLogRecord(content: Uint8Array): CommitRecord | LogEnd {
   const value = readRecord(content);
+  if (isCount(value["next"]) && Object.keys(value).length === 1) return value as LogEnd;
   const optional = (name: string, test: (item: unknown) => boolean): boolean => value[name] === undefined || test(value[name]);
   if (
     isCount(value["commit"]) && isGeneration(value["generation"]) && optional("messages", isCount) &&
@@ -64,10 +68,10 @@ export function readCommit(content: Uint8Array): CommitRecord {
   throw new CheckpointError("damaged", "a record is not a commit");
 }
 
-/** Whether the content is a commit, for the search behind damage. */
-export function isCommit(content: Uint8Array): boolean {
+/** Whether the content is one of a log, for the search behind damage. */
+export function isLogRecord(content: Uint8Array): boolean {
   try {
-    readCommit(content);
+    readLogRecord(content);
     return true;
   } catch {
     return false;

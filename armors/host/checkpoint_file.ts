@@ -16,7 +16,7 @@ import { CheckpointError } from "../../core/errors.ts";
 import type { Generation } from "../../core/generation.ts";
 import { invariant } from "../../core/invariant.ts";
 import type { ArmorId } from "../../core/micro_operation.ts";
-import type { LogHeader } from "./checkpoint_content.ts";
+import type { LogEnd, LogHeader } from "./checkpoint_content.ts";
 import { listCheckpoints, logName, type ReadCheckpoints, readCheckpoints, snapshotName } from "./checkpoint_restore.ts";
 import { frameRecord } from "./record_frame.ts";
 
@@ -84,10 +84,10 @@ class CheckpointFiles implements CheckpointStore {
     const path = join(this.folder, logName(read.last));
     wrap(`Cannot open checkpoint log ${JSON.stringify(path)}`, () => {
       const descriptor = openSync(path, constants.O_RDWR | constants.O_APPEND);
-      const log = { descriptor, number: read.last, bytes: read.lastLog?.length ?? 0 };
+      const log = { descriptor, number: read.last, bytes: read.lastIsBare ? 0 : read.lastLog?.length ?? 0 };
       this.#log = log;
-      if (read.lastLog?.rest === "torn") ftruncateSync(descriptor, log.bytes);
-      if (read.lastLog?.header === undefined) {
+      ftruncateSync(descriptor, log.bytes);
+      if (read.lastIsBare) {
         const generation = read.records.at(-1)?.generation ?? snapshot.generation;
         this.#write(log, this.#header(read.last, this.#commit, generation));
       }
@@ -165,7 +165,7 @@ class CheckpointFiles implements CheckpointStore {
         throw error;
       }
     });
-    this.#closeLog();
+    this.#endLog(number);
     this.#log = log;
     this.#last = number;
     this.#commit = snapshot.commit;
@@ -174,6 +174,16 @@ class CheckpointFiles implements CheckpointStore {
     this.#dirty = false;
     this.#removeBefore(this.#good);
     this.#good = number;
+  }
+
+  /** Leave word in the old log that it is not the newest. */
+  #endLog(next: number): void {
+    try {
+      if (this.#log !== undefined) writeAll(this.#log.descriptor, frameRecord(encode({ next } satisfies LogEnd)));
+    } catch {
+      // a full disk: the new files stand for themselves
+    }
+    this.#closeLog();
   }
 
   /** The log first: a snapshot without its log has lost it. */
@@ -211,7 +221,11 @@ class CheckpointFiles implements CheckpointStore {
   #removeBefore(number: number): void {
     const { snapshots, logs } = listCheckpoints(this.folder);
     const old = [...snapshots.filter((n) => n < number).map(snapshotName), ...logs.filter((n) => n < number).map(logName)];
-    for (const name of old) rmSync(join(this.folder, name), { force: true });
+    try {
+      for (const name of old) rmSync(join(this.folder, name), { force: true });
+    } catch {
+      // the next snapshot tries again
+    }
   }
 
   /** A sync may still run on it. */
@@ -224,6 +238,11 @@ class CheckpointFiles implements CheckpointStore {
   }
 
   close(): void {
+    // Whoever waits for a sync that has not begun is told the truth.
+    if (this.#log !== undefined && this.#nextSync !== undefined && this.#dirty) {
+      fdatasyncSync(this.#log.descriptor);
+      this.#dirty = false;
+    }
     this.#closeLog();
   }
 }

@@ -10,7 +10,7 @@ import type { CommitRecord, Snapshot } from "../../core/checkpoint.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { compareGenerations } from "../../core/generation.ts";
 import type { ArmorId } from "../../core/micro_operation.ts";
-import { isCommit, type LogHeader, readCommit, readLogHeader, readSnapshot } from "./checkpoint_content.ts";
+import { isLogRecord, type LogHeader, readLogHeader, readLogRecord, readSnapshot } from "./checkpoint_content.ts";
 import { scanFrames } from "./record_frame.ts";
 
 /** A log grows to a few megabytes; what is far beyond is no checkpoint. */
@@ -41,6 +41,8 @@ export function listCheckpoints(folder: string): { readonly snapshots: number[];
 export interface ReadLog {
   readonly header: LogHeader | undefined;
   readonly records: readonly CommitRecord[];
+  /** Number of the log that followed, if one did. */
+  readonly next: number | undefined;
   /** Bytes up to the end of the last good record. */
   readonly length: number;
   readonly rest: "nothing" | "torn" | "damaged";
@@ -55,10 +57,12 @@ export interface ReadCheckpoints {
   readonly damage: readonly string[];
   /** Number of the snapshot used, 0 if none. */
   readonly base: number;
-  /** Highest number in use, 0 if none. */
+  /** Highest number ever used, as far as known; 0 if none. */
   readonly last: number;
   /** The log of number `last`, to be continued if `complete`. */
   readonly lastLog: ReadLog | undefined;
+  /** Whether that log belongs to a snapshot that was never finished. */
+  readonly lastIsBare: boolean;
   /** Bytes of the logs since the snapshot. */
   readonly logBytes: number;
 }
@@ -71,8 +75,10 @@ export interface ReadCheckpoints {
  */
 export function readCheckpoints(folder: string, armor: ArmorId): ReadCheckpoints {
   const { snapshots, logs: logNumbers } = listCheckpoints(folder);
-  const last = Math.max(0, ...snapshots, ...logNumbers);
   const logs = new Map(logNumbers.map((number) => [number, readLog(join(folder, logName(number)), number, armor)]));
+  const last = Math.max(0, ...snapshots, ...logNumbers, ...[...logs.values()].map(({ next }) => next ?? 0));
+  const files: Files = { snapshots: new Set(snapshots), logs, last };
+  const shared = { last, lastLog: logs.get(last), lastIsBare: isBare(files, last) };
   const damage: string[] = [];
   let best: Reach | undefined;
   for (const base of snapshots.toReversed()) {
@@ -81,17 +87,29 @@ export function readCheckpoints(folder: string, armor: ArmorId): ReadCheckpoints
       damage.push(`${snapshotName(base)}: ${snapshot}`);
       continue;
     }
-    const reach = follow(base, snapshot, last, logs, snapshots);
+    const reach = follow(base, snapshot, files);
     if (best === undefined || reach.complete || reach.commit > best.commit) best = reach;
     if (best.complete) break;
   }
   if (best === undefined) {
-    const complete = last === 0;
-    const lost = complete ? [] : ["no snapshot can be read"];
-    return { snapshot: undefined, records: [], complete, damage: [...damage, ...lost], base: 0, last, lastLog: logs.get(last), logBytes: 0 };
+    const complete = last === 0 || (last === 1 && shared.lastIsBare);
+    if (!complete) damage.push("no snapshot can be read");
+    return { ...shared, snapshot: undefined, records: [], complete, damage, base: 0, logBytes: 0 };
   }
   const { snapshot, records, complete, base, logBytes } = best;
-  return { snapshot, records, complete, damage: [...damage, ...best.damage], base, last, lastLog: logs.get(last), logBytes };
+  return { ...shared, snapshot, records, complete, damage: [...damage, ...best.damage], base, logBytes };
+}
+
+interface Files {
+  readonly snapshots: ReadonlySet<number>;
+  readonly logs: ReadonlyMap<number, ReadLog>;
+  readonly last: number;
+}
+
+/** A log is made before its snapshot: one without either records or a snapshot is what a crash between left. */
+function isBare({ snapshots, logs }: Files, number: number): boolean {
+  const log = logs.get(number);
+  return log !== undefined && !snapshots.has(number) && log.records.length === 0 && log.rest !== "damaged";
 }
 
 interface Reach {
@@ -105,34 +123,26 @@ interface Reach {
 }
 
 /** Follow the logs from one snapshot until the end or a gap. */
-function follow(base: number, snapshot: Snapshot, last: number, logs: ReadonlyMap<number, ReadLog>, snapshots: readonly number[]): Reach {
+function follow(base: number, snapshot: Snapshot, files: Files): Reach {
   const records: CommitRecord[] = [];
   const damage: string[] = [];
   let [commit, generation, logBytes, complete] = [snapshot.commit, snapshot.generation, 0, true];
-  for (let number = base; number <= last && complete; number++) {
-    const log = logs.get(number);
-    if (log === undefined) {
-      // A log is made before its snapshot; where both are missing, the next log's header tells whether anything is.
-      if (!snapshots.includes(number) && number < last) continue;
-      damage.push(`${logName(number)}: it is missing`);
-      complete = false;
-      break;
-    }
-    if (log.damage !== undefined) damage.push(`${logName(number)}: ${log.damage}`);
-    // A crash while the log was made leaves no header and no record, and its snapshot unwritten.
-    if (log.header === undefined && log.rest === "torn" && number === last && !snapshots.includes(number)) break;
-    if (log.header === undefined) {
+  for (let number = base; number <= files.last && complete; number++) {
+    const isLast = number === files.last;
+    const log = files.logs.get(number);
+    if (isLast && isBare(files, number)) break;
+    if (log?.damage !== undefined) damage.push(`${logName(number)}: ${log.damage}`);
+    if (log?.header === undefined) {
+      if (log?.damage === undefined) damage.push(`${logName(number)}: it is ${log === undefined ? "missing" : "empty"}`);
       complete = false;
     } else if (log.header.after !== commit || compareGenerations(log.header.generation, generation) !== 0) {
-      damage.push(`${logName(number)}: it follows commit ${log.header.after}, not ${commit}`);
+      damage.push(`${logName(number)}: it follows commit ${log.header.after} of another history`);
       complete = false;
     } else {
-      for (const record of log.records) {
-        records.push(record);
-        ({ commit, generation } = record);
-      }
+      records.push(...log.records);
+      ({ commit, generation } = log.records.at(-1) ?? { commit, generation });
       logBytes += log.length;
-      if (log.rest === "damaged" && number === last) complete = false;
+      complete = !isLast || log.rest !== "damaged";
     }
   }
   return { base, snapshot, records, commit, complete, damage, logBytes };
@@ -151,26 +161,32 @@ function tryReadSnapshot(path: string, armor: ArmorId): Snapshot | string {
 
 /** Read one log; records end where they stop being consecutive. */
 export function readLog(path: string, number: number, armor?: ArmorId): ReadLog {
-  const { contents, length, rest } = scanFrames(readBounded(path), isCommit);
+  const { contents, length, rest } = scanFrames(readBounded(path), isLogRecord);
   const records: CommitRecord[] = [];
   let header: LogHeader | undefined;
+  let next: number | undefined;
   try {
-    if (contents[0] === undefined) return { header, records, length: 0, rest: rest === "nothing" ? "torn" : rest, damage: rest === "damaged" ? "its header is altered" : undefined };
-    header = readLogHeader(contents[0]);
-    if (armor !== undefined && header.armor !== armor) throw new CheckpointError("damaged", `it belongs to armor ${JSON.stringify(header.armor)}`);
-    if (header.log !== number) throw new CheckpointError("damaged", `it is a copy of ${logName(header.log)}`);
+    if (contents[0] === undefined) {
+      return rest === "damaged"
+        ? { header, records, next, length, rest, damage: "its header is altered" }
+        : { header, records, next, length, rest: "torn", damage: undefined };
+    }
+    const found = readLogHeader(contents[0]);
+    if (armor !== undefined && found.armor !== armor) throw new CheckpointError("damaged", `it belongs to armor ${JSON.stringify(found.armor)}`);
+    if (found.log !== number) throw new CheckpointError("damaged", `it is a copy of ${logName(found.log)}`);
+    header = found;
     for (const content of contents.slice(1)) {
-      const record = readCommit(content);
+      const record = readLogRecord(content);
       const expected = header.after + records.length + 1;
-      if (record.commit !== expected) throw new CheckpointError("damaged", `commit ${record.commit} stands where ${expected} should`);
-      records.push(record);
+      if ("next" in record) next = record.next;
+      else if (next === undefined && record.commit === expected) records.push(record);
+      else throw new CheckpointError("damaged", `commit ${record.commit} stands where ${next === undefined ? expected : "nothing"} should`);
     }
   } catch (error) {
-    const foreign = header !== undefined && (header.log !== number || (armor !== undefined && header.armor !== armor));
-    return { header: foreign ? undefined : header, records: foreign ? [] : records, length: 0, rest: "damaged", damage: reasonOf(error, path) };
+    return { header, records, next, length, rest: "damaged", damage: reasonOf(error, path) };
   }
   const damage = rest === "damaged" ? `it is altered at byte ${length}, after commit ${header.after + records.length}` : undefined;
-  return { header, records, length, rest, damage };
+  return { header, records, next, length, rest, damage };
 }
 
 /** Damage is told, every other error thrown: only undecodable bytes step back. */

@@ -84,8 +84,9 @@ describe("the process table", () => {
     expect(entryOf(identity)?.pid).toBe(identity.pid);
   });
 
-  test("finds processes by their arguments", () => {
+  test("finds processes by their arguments", async () => {
     const identity = sleeper("/bin/sleep", "60.0625");
+    await until(() => readArguments(identity.pid).length > 0, "it has its arguments"); // none in the middle of an exec
     expect(findByArguments((args) => args[1] === "60.0625")).toEqual([identity.pid]);
   });
 });
