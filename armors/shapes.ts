@@ -5,7 +5,7 @@
  * @module
  */
 import type { Data } from "../core/data.ts";
-import type { Epoch, Generation } from "../core/generation.ts";
+import { compareEpochs, type Epoch, type Generation } from "../core/generation.ts";
 import type { ArmorId } from "../core/micro_operation.ts";
 import type { ProcessIdentity } from "../core/process_identity.ts";
 import type { Application } from "./application_schema.ts";
@@ -124,4 +124,14 @@ export const nodeOf = (armor: ArmorId): string => armor.slice(armor.indexOf("@")
 /** How many of `registered` nodes must answer or store: 1 of 1, 1 of 2 (availability), a majority from three up. */
 export function quorum(registered: number): number {
   return registered <= 2 ? 1 : Math.floor(registered / 2) + 1;
+}
+
+/** Ids of an application's instances: `NAME.0`, `NAME.1`, … */
+export function instanceIds(entry: ApplicationEntry): string[] {
+  return Array.from({ length: entry.application.instances }, (_, index) => `${entry.application.name}.${index}`);
+}
+
+/** A later placement wins. */
+export function comparePlacements(a: Placement, b: Placement): number {
+  return compareEpochs(a.epoch, b.epoch) || a.number - b.number;
 }

@@ -71,9 +71,18 @@ export async function openUdp({ host, port, onDatagram }: UdpOptions): Promise<U
     if (!open) return;
     const target = family === 6 && !isIPv6(address) ? `::ffff:${address}` : address;
     if (family === 4 && isIPv6(target)) return;
-    try {
-      socket.send(bytes, toPort, target, () => {});
-    } catch { /* the same as lost */ }
+    // Bun reports "port unreachable" of an earlier datagram at the next send, which is then not sent
+    // (oven-sh/bun#35922): one dead node would silence all others. The report is used up by the first try.
+    const send = (again: boolean): void => {
+      try {
+        socket.send(bytes, toPort, target, (error) => {
+          if (error && again && open) send(false);
+        });
+      } catch {
+        if (again) send(false);
+      }
+    };
+    send(true);
   };
   return {
     port: socket.address().port,

@@ -13,7 +13,7 @@ import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, type NodeRegistration, quorum, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
-import { compareVersions, tableEntries, type TableStore } from "./table_replica.ts";
+import { compareVersions, tableEntries, type TableStore } from "../table_version.ts";
 import type { FtmBegin } from "./takeover.ts";
 
 type State = { readonly version: TableVersion } & { readonly [key: string]: Data };

@@ -44,6 +44,9 @@ type Volatile = {
 };
 type Executing = Thread<Volatile>;
 
+/** The FTM may take this long to say what belongs here, before the execution armor goes on alone. */
+const orderWithinMs = 400;
+
 const live = (state: InstanceState): boolean => state === "starting" || state === "running" || state === "stopping";
 
 /** The applications of one node. */
@@ -126,7 +129,7 @@ export function instances(node: string): Element {
           }
           if (instance.state === "restarting") thread.after(`restart ${order.id}`, restartDefaults.firstDelayMs, "instance.restart", { id: order.id, launch: number });
         }
-        tell(thread);
+        thread.after("tell", 0, "instances.tell", { started: true });
       },
       "instances.assign": (state, thread) => {
         const orders = thread.payload["instances"] as unknown as InstanceOrder[];
@@ -201,14 +204,14 @@ export function instances(node: string): Element {
       },
       "instance.restart": (state, thread) => {
         const instance = find(state, thread);
-        if (!instance || (instance.state !== "restarting" && instance.state !== "failed")) return;
+        if (!instance || live(instance.state) || instance.state === "stopped" || instance.state === "completed") return;
         if (instance.order.desired !== "running") return;
         tell(thread);
         return put(state, instance.order.id, launch(thread, instance));
       },
       "instances.tell": (state, thread) => {
         const reports = Object.values(state).map(report);
-        thread.send({ ops: [op("instances.told", "ftm")], payload: { node, instances: reports }, lane: "system" });
+        thread.send({ ops: [op("instances.told", "ftm")], payload: { node, instances: reports, started: thread.payload["started"] === true }, lane: "system" });
       },
     },
   });
@@ -234,6 +237,11 @@ export function instances(node: string): Element {
       thread.setVolatile({ ...thread.volatile, failedMs: { ...thread.volatile.failedMs, [order.id]: thread.nowMs } });
     }
     const next: Instance = { ...done, restarts: instance.restarts + 1, history, crashLoop };
+    if (thread.payload["adopted"] === true) {
+      // It ended while nobody watched: perhaps the FTM has moved it meanwhile.
+      thread.after(`restart ${order.id}`, orderWithinMs, "instance.restart", { id: order.id, launch: instance.launch });
+      return { ...next, state: "pending" };
+    }
     if (delayMs === 0) return launch(thread, next);
     thread.after(`restart ${order.id}`, delayMs, "instance.restart", { id: order.id, launch: instance.launch });
     return { ...next, state: "restarting" };

@@ -23,13 +23,13 @@ export type InstallOrder = {
   /** The FTM's placement number; a restart by the daemon keeps it. */
   readonly placement: number;
   readonly generation: Generation;
-  /** First message to the armor, sent once when it has registered. */
+  /** What the armor starts from; handed over when it registers, before any message. */
   readonly begin: DataRecord | null;
 };
 
 type Kept = LocalArmor & { readonly begin: DataRecord | null };
 type State = { readonly [armor: ArmorId]: Kept };
-type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly generation: Generation | null };
+type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly generation: Generation | null; readonly lostAtMs: number | undefined };
 /** `self` is the daemon's own entry, as its host describes it. */
 type Volatile = { readonly live: { readonly [armor: ArmorId]: Live }; readonly self: ArmorReport | null };
 type Local = Thread<Volatile>;
@@ -40,7 +40,7 @@ const orderWithinMs = 300;
 /** The armors of one node, by its daemon. */
 export function localArmors(node: string): Element {
   const setLive = (thread: Local, armor: ArmorId, live: Partial<Live>): void => {
-    const before = thread.volatile.live[armor] ?? { state: "starting", elements: null, generation: null };
+    const before = thread.volatile.live[armor] ?? { state: "starting", elements: null, generation: null, lostAtMs: undefined };
     thread.setVolatile({ ...thread.volatile, live: { ...thread.volatile.live, [armor]: { ...before, ...live } } });
   };
 
@@ -82,7 +82,7 @@ export function localArmors(node: string): Element {
       "armor.started": (state, thread) => {
         const live: Record<ArmorId, Live> = {};
         for (const { armor, process, role } of Object.values(state)) {
-          live[armor] = { state: "recovering", elements: null, generation: null };
+          live[armor] = { state: "recovering", elements: null, generation: null, lostAtMs: undefined };
           thread.command({ kind: "process.watch", args: { armor, role, process } });
           thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
         }
@@ -127,13 +127,12 @@ export function localArmors(node: string): Element {
         if (!kept) return;
         const before = thread.volatile.live[armor];
         thread.cancel(`register ${armor}`);
-        setLive(thread, armor, { state: "running", elements, generation });
-        if (before?.state !== "running" && kept.incarnation.restart > 0) {
-          thread.event({ kind: "armor.recovered", subject: armor, node });
+        setLive(thread, armor, { state: "running", elements, generation, lostAtMs: undefined });
+        if (before?.lostAtMs !== undefined) {
+          thread.event({ kind: "armor.recovered", subject: armor, node, durationMs: thread.nowMs - before.lostAtMs });
         }
         const { incarnation } = kept;
         thread.send({ ops: [op("armor.configure", armor)], payload: { incarnation }, lane: "system" });
-        if (kept.begin) thread.send({ ops: [op("ftm.begin", armor)], payload: { begin: kept.begin }, lane: "system" });
         thread.payload["targets"] = [{
           id: armor,
           address: "local",
@@ -211,7 +210,7 @@ export function localArmors(node: string): Element {
     thread.event({ kind: "armor.crashed", subject: armor, node, cause, detectedBy: daemonOf(node) });
     thread.payload["unwatch"] = [armor];
     thread.insert(op("liveness.unwatch"));
-    setLive(thread, armor, { state: "recovering", elements: null });
+    setLive(thread, armor, { state: "recovering", elements: null, lostAtMs: thread.nowMs });
     tell(thread);
     const next: Kept = { ...kept, process: null, failed: poisoned === true };
     if (next.failed) {

@@ -15,7 +15,9 @@ import { op } from "../../core/micro_operation.ts";
 import type { Payload } from "../../core/payload.ts";
 import {
   type ApplicationEntry,
+  comparePlacements,
   executionOf,
+  instanceIds,
   type InstanceOrder,
   type InstanceReport,
   type Placement,
@@ -40,16 +42,6 @@ type Volatile = {
 type Placing = Thread<Volatile>;
 
 const askAgainMs = 2_000;
-
-/** Ids of an application's instances: `NAME.0`, `NAME.1`, … */
-export function instanceIds(entry: ApplicationEntry): string[] {
-  return Array.from({ length: entry.application.instances }, (_, index) => `${entry.application.name}.${index}`);
-}
-
-/** A later placement wins. */
-export function comparePlacements(a: Placement, b: Placement): number {
-  return compareEpochs(a.epoch, b.epoch) || a.number - b.number;
-}
 
 /** The FTM's placement of instances. */
 export function placement(): Element {
@@ -112,8 +104,8 @@ function takeReport(thread: Placing, payload: Payload): void {
     }
   }
   const sent = new Map(thread.volatile.sent);
-  // After a reboot nothing starts without an order: repeat it.
-  if (instances.some(({ state }) => state === "pending")) sent.delete(node);
+  // An execution armor that has just started waits for the order to be repeated.
+  if (payload["started"] === true || instances.some(({ state }) => state === "pending")) sent.delete(node);
   thread.setVolatile({ ...thread.volatile, reports: new Map(thread.volatile.reports).set(node, instances), placed, avoid, sent });
 }
 
@@ -133,7 +125,9 @@ function decide(thread: Placing): void {
   const silent = alive.filter(({ id }) => !reports.has(id));
   for (const { id } of silent) askForReport(thread, id);
   if (silent.length > 0) return;
-  const wanted = placeAll(thread, alive, lost);
+  // A suspect node may run what nobody else has reported.
+  const unsure = nodes.some(({ id, state }) => state === "suspect" && !reports.has(id));
+  const wanted = placeAll(thread, alive, lost, unsure);
   for (const { id } of alive) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
 }
 
@@ -149,7 +143,7 @@ function askForReport(thread: Placing, node: string): void {
 
 type Wanted = { readonly node: string; readonly order: InstanceOrder };
 
-function placeAll(thread: Placing, alive: readonly NodeView[], lost: readonly string[]): Wanted[] {
+function placeAll(thread: Placing, alive: readonly NodeView[], lost: readonly string[], unsure: boolean): Wanted[] {
   const table = thread.payload["table"] as { readonly [key: string]: Data };
   const wanted: Wanted[] = [];
   const load = new Map(alive.map(({ id }) => [id, 0]));
@@ -162,7 +156,10 @@ function placeAll(thread: Placing, alive: readonly NodeView[], lost: readonly st
       if (stays) {
         wanted.push({ node: placed.node, order: makeOrder(entry, id, placed.placement) });
         load.set(placed.node, (load.get(placed.node) ?? 0) + 1);
-      } else if (entry.desired === "running" && !entry.completed.includes(id)) pending.push({ entry, id, from: placed });
+      } else if (entry.desired === "running" && !entry.completed.includes(id)) {
+        const isNew = entry.revision === 1 && compareEpochs(entry.revisionEpoch, thread.volatile.epoch) === 0;
+        if (placed || isNew || !unsure) pending.push({ entry, id, from: placed });
+      }
     }
   }
   for (const { entry, id, from } of pending) {

@@ -7,30 +7,12 @@
  */
 import type { Data } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
-import { compareEpochs, epochZero } from "../../core/generation.ts";
+import { epochZero } from "../../core/generation.ts";
 import type { NodeReport, TableVersion } from "../shapes.ts";
+import { compareVersions, tableEntries, type TableStore } from "../table_version.ts";
 
 /** `version`, and the table's entries under their keys `app:NAME` and `node:ID`. */
 type State = { readonly version: TableVersion } & { readonly [key: string]: Data };
-
-/** Payload field `store`: the whole table, or the difference from version `base`. */
-export type TableStore = {
-  readonly version: TableVersion;
-  readonly base: TableVersion | null;
-  readonly set: { readonly [key: string]: Data };
-  readonly unset: readonly string[];
-};
-
-/** Version order: epoch of writing, then sequence. */
-export function compareVersions(a: TableVersion, b: TableVersion): number {
-  return compareEpochs(a.epoch, b.epoch) || a.sequence - b.sequence;
-}
-
-/** The entries without the version. */
-export function tableEntries(state: { readonly [key: string]: Data }): { [key: string]: Data } {
-  const { version: _version, ...entries } = state;
-  return entries;
-}
 
 /** `table.store` keeps, `table.report` tells. */
 export function tableReplica(): Element {

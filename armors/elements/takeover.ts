@@ -18,7 +18,7 @@ import { op } from "../../core/micro_operation.ts";
 import { daemonOf, type NodeReport, quorum } from "../shapes.ts";
 import type { FtmLocation, Vote } from "./epoch_promise.ts";
 import type { InstallOrder } from "./local_armors.ts";
-import { compareVersions } from "./table_replica.ts";
+import { compareVersions } from "../table_version.ts";
 
 /** Payload field `takeover` of `takeover.begin`. */
 export type TakeoverRequest = {

@@ -8,8 +8,7 @@ import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
 import type { Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ApplicationEntry, daemonOf, type InstanceReport, type InstanceState, quorum } from "../shapes.ts";
-import { instanceIds } from "./placement.ts";
+import { type ApplicationEntry, daemonOf, instanceIds, type InstanceReport, type InstanceState, quorum } from "../shapes.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
 
 /** Payload field `view` of `view.update`. */

@@ -45,11 +45,11 @@ export async function openHeartbeats(options: HeartbeatOptions): Promise<Heartbe
   const { armor, run, keyOf, cluster, progress, epoch, local } = options;
   const own = (): Uint8Array | undefined => keyOf(armor);
 
-  const onDatagram = (bytes: Uint8Array, from: HostPort): void => {
+  // A local armor signs its reply with its own key, a remote guard with the asker's.
+  const onDatagram = (bytes: Uint8Array, from: HostPort, replyKey: (sender: string) => Uint8Array | undefined): void => {
     const datagram = decodeHeartbeat(bytes, ({ type, from: sender, to }) => {
       if (to !== armor) return undefined;
-      // A local armor signs with its own key, a remote guard with the asker's.
-      return type === "reply" && from.host === loopback ? keyOf(sender) ?? own() : own();
+      return type === "reply" ? replyKey(sender) : own();
     });
     if (!datagram || datagram.cluster !== cluster()) return;
     if (datagram.type === "ask") {
@@ -65,10 +65,10 @@ export async function openHeartbeats(options: HeartbeatOptions): Promise<Heartbe
     }
   };
 
-  const inner = await openUdp({ host: loopback, port: 0, onDatagram });
+  const inner = await openUdp({ host: loopback, port: 0, onDatagram: (bytes, from) => onDatagram(bytes, from, keyOf) });
   const outer: UdpPort | undefined = options.outerHost === undefined
     ? undefined
-    : await openUdp({ host: options.outerHost, port: 0, onDatagram });
+    : await openUdp({ host: options.outerHost, port: 0, onDatagram: (bytes, from) => onDatagram(bytes, from, own) });
   writePort(run, armor, inner.port);
 
   return {

@@ -20,6 +20,9 @@ export type NodeIdentity = {
   readonly bootstrap: boolean;
 };
 
+/** Stands for the cluster in the heartbeats of a node that has not joined one yet. */
+export const unjoined = "-";
+
 /**
  * @returns `undefined` if there is none yet.
  * @throws {ArmorError} `"damaged"` if it cannot be read: a node must not forget who it was.

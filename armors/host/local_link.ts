@@ -35,6 +35,8 @@ export type Registered = {
   /** Host to ask other nodes from. */
   readonly host: string;
   readonly generation: Generation;
+  /** What a new FTM starts from. */
+  readonly begin: DataRecord | null;
 };
 
 /** Anything on a local link. */

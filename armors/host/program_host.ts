@@ -18,7 +18,7 @@ import { watchLaunch } from "./launch_watch.ts";
 import { launch } from "./launcher.ts";
 import { rotateLog } from "./log_file.ts";
 import { killGroup, signalGroup, stopGracefully } from "./process_group.ts";
-import { programState } from "./process_table.ts";
+import { isAlive, programState } from "./process_table.ts";
 import { findProgram, lookupText, standardEnvironment } from "./program_lookup.ts";
 import { bootId, nowMs } from "./system_clock.ts";
 import { currentUser, findUser } from "./user_lookup.ts";
@@ -66,16 +66,17 @@ export function programHost(data: DataDir): {
     }
   };
 
-  const watch = (id: string, number: number, program: ProcessIdentity, local: Local): void => {
+  const watch = (id: string, number: number, program: ProcessIdentity, local: Local, adopted: boolean): void => {
     const known = watched.get(id);
     if (known?.launch === number) return;
     watched.set(id, { id, launch: number, program, stoppedSinceMs: undefined, tracedSeen: false });
     timer ??= setInterval(() => look(local), timing.watchIntervalMs);
+    const foundDead = adopted && !isAlive(program);
     watchLaunch(data.launch(id, number), ({ status, reason }) => {
       if (watched.get(id)?.launch === number) watched.delete(id);
       // What the program left behind ends before anything replaces it.
       void killGroup(program, killWithinMs).then(() =>
-        local("program.exited", { id, launch: number, status, unknown: status === null, ...(reason !== undefined && { reason }) })
+        local("program.exited", { id, launch: number, status, unknown: status === null, adopted: foundDead, ...(reason !== undefined && { reason }) })
       );
     });
   };
@@ -104,7 +105,7 @@ export function programHost(data: DataDir): {
     });
     if (outcome.ok) {
       local("program.started", { id, launch: number, process: outcome.program });
-      watch(id, number, outcome.program, local);
+      watch(id, number, outcome.program, local, false);
     } else if (outcome.code === "exists") adopt({ id, launch: number, application, boot: bootId(), stopping: false, graceMs: 0 }, local);
     else if (outcome.code === "refused") local("program.cannot", { id, launch: number, reason: outcome.reason });
     else local("program.exited", { id, launch: number, status: 127, reason: outcome.reason });
@@ -114,7 +115,7 @@ export function programHost(data: DataDir): {
     const { id, launch: number, boot, stopping, graceMs } = args;
     const record = readLaunchRecord(data.launch(id, number));
     if (record?.state === "ended") {
-      return local("program.exited", { id, launch: number, status: record.exit ?? null, unknown: record.exit === undefined });
+      return local("program.exited", { id, launch: number, status: record.exit ?? null, unknown: record.exit === undefined, adopted: true });
     }
     if (boot !== bootId() || (record?.program && record.program.bootId !== bootId())) {
       return local("program.rebooted", { id, launch: number });
@@ -126,7 +127,7 @@ export function programHost(data: DataDir): {
       return;
     }
     local("program.started", { id, launch: number, process: record.program });
-    watch(id, number, record.program, local);
+    watch(id, number, record.program, local, true);
     if (stopping) void stopGracefully(record.program, { graceMs });
   };
 

@@ -32,7 +32,7 @@ import { dataDir } from "./data_dir.ts";
 import { EventStore, type StoredEvent } from "./event_store.ts";
 import { GuardWatch } from "./guard_watch.ts";
 import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
-import { readIdentity, writeIdentity } from "./identity.ts";
+import { readIdentity, unjoined, writeIdentity } from "./identity.ts";
 import { joinCluster } from "./join.ts";
 import type { LocalFrame, Register } from "./local_link.ts";
 import { tryLock } from "./lock_file.ts";
@@ -186,7 +186,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   };
 
   function register(link: FrameLink, { armor: of, role, process: identityOf, generation, elements }: Register): string {
-    const kept = (kernel.state("local_armors") as { [armor: string]: { generation: Generation } })[of];
+    const kept = (kernel.state("local_armors") as { [armor: string]: { generation: Generation; begin: DataRecord | null } })[of];
     processes.adopt(of, identityOf);
     router.attach(of, link);
     const answer = {
@@ -196,6 +196,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
       node: id,
       host: listen.host,
       generation: generation ?? kept?.generation ?? kernel.generation,
+      begin: kept?.begin ?? null,
     };
     link.send(encode(answer));
     host.local("armor.registered", { armor: of, role, process: identityOf, generation: answer.generation, elements: elements as Data });
@@ -253,7 +254,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     run,
     outerHost: listen.host,
     keyOf,
-    cluster: () => identity!.cluster,
+    cluster: () => identity!.cluster || unjoined,
     progress: () => kernel.steps,
     epoch: () => (kernel.state("epoch_promise") as { promised: { number: number } }).promised.number,
     local: (op, payload) => host.local(op, payload),

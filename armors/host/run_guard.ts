@@ -17,7 +17,7 @@ import type { RoleOptions } from "../role_flags.ts";
 import { daemonOf } from "../shapes.ts";
 import { selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
-import { type NodeIdentity, readIdentity } from "./identity.ts";
+import { type NodeIdentity, readIdentity, unjoined } from "./identity.ts";
 import { lockHolder } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
 import { findByArguments, identify, isAlive, kill, killAndConfirm } from "./process_table.ts";
@@ -69,7 +69,7 @@ export async function runGuard({ options, data, run, identity: first, address, o
   /** A node that has joined meanwhile belongs to a cluster now. */
   const cluster = (): string => {
     if (identity.cluster === "") identity = readIdentity(data.identity) ?? identity;
-    return identity.cluster;
+    return identity.cluster || unjoined;
   };
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 

@@ -10,6 +10,7 @@ import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
 import type { Element } from "../../core/element.ts";
 import { ArmorError } from "../../core/errors.ts";
+import type { Frame } from "../../core/frame.ts";
 import { compareGenerations, type Generation } from "../../core/generation.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import type { Payload } from "../../core/payload.ts";
@@ -80,6 +81,9 @@ function runArmor(
   let host: ArmorHost | undefined;
   let heartbeats: Heartbeats | undefined;
   let registered: Registered | undefined;
+  let started = false;
+  /** Came before the armor knew what it starts from. */
+  const early: Frame[] = [];
   const log = (text: string): void => void process.stderr.write(`${new Date().toISOString()} ${text}\n`);
 
   // Started by the daemon: the generation is known, and restoring needs nobody.
@@ -101,7 +105,10 @@ function runArmor(
       if (first) void begin(answer);
       else host?.dispatch({ kind: "link-up" });
     },
-    onFrame: (frame) => host?.frame(frame),
+    onFrame: (frame) => {
+      if (started) host!.frame(frame);
+      else early.push(frame);
+    },
     onRefused: (reason) => {
       process.stderr.write(`armor: ${reason}\n`);
       end(1);
@@ -122,6 +129,9 @@ function runArmor(
       local: (op, payload) => host!.local(op, payload),
     });
     host.start({ bootId: bootId() });
+    if (answer.begin) host.local("ftm.begin", { begin: answer.begin });
+    started = true;
+    for (const frame of early.splice(0)) host.frame(frame);
   }
 
   function surround(): Omit<ConstructorParameters<typeof ArmorHost>[1], "store"> {
