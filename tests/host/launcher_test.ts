@@ -5,11 +5,12 @@ import { join } from "node:path";
 import process from "node:process";
 import { openDataDir } from "../../armors/host/data_dir.ts";
 import { listLaunches, parseLaunchRecord, pruneLaunches, readLaunchRecord } from "../../armors/host/launch_record.ts";
-import { quote, shimScript } from "../../armors/host/launch_shim.ts";
+import { quote, shimArgv, shimScript, shimStatus } from "../../armors/host/launch_shim.ts";
 import { type LaunchExit, watchLaunch } from "../../armors/host/launch_watch.ts";
 import { launch, type LaunchOptions, type LaunchOutcome } from "../../armors/host/launcher.ts";
 import { isGroupAlive, killGroup, signalGroup, stopGracefully } from "../../armors/host/process_group.ts";
 import { confirmGone, identify, isAlive, killAndConfirm, programState, readArguments, readProcess } from "../../armors/host/process_table.ts";
+import { findProgram } from "../../armors/host/program_lookup.ts";
 import { bootId } from "../../armors/host/system_clock.ts";
 import { findUser } from "../../armors/host/user_lookup.ts";
 import { Temporary, until } from "./temporary.ts";
@@ -309,6 +310,24 @@ describe("launch records", () => {
     pruneLaunches(data.launches("i"), 5);
     expect(listLaunches(data.launches("i"))).toEqual([3, 8, 9, 10, 11, 12]);
   });
+});
+
+test("the shim runs under every shell found here", () => {
+  const data = openDataDir(temporary.folder());
+  for (const [index, shell] of [["dash"], ["bash", "--posix"], ["busybox", "sh"]].entries()) {
+    if (!findProgram(shell[0] as string).ok) continue;
+    mkdirSync(data.launches(`i${index}`));
+    for (const [number, [script, status]] of ([["exit 3", 3], ["kill -9 $$", 137], ["kill -INT $$", 130]] as const).entries()) {
+      const record = data.launch(`i${index}`, number);
+      const setsid = findProgram("setsid").path;
+      const input = shimScript({ argv: [setsid, "/bin/sh", "-c", script], directory: "/", bootId: bootId() });
+      const run = () => spawnSync(shell[0] as string, [...shell.slice(1), ...shimArgv(data.path, record).slice(1)], { input }).status;
+      expect([shell, run()]).toEqual([shell, 0]);
+      const found = readLaunchRecord(record);
+      expect([shell, found?.state, found?.exit, found?.program?.bootId]).toEqual([shell, "ended", status, bootId()]);
+      expect([shell, run()]).toEqual([shell, shimStatus.recordExists]);
+    }
+  }
 });
 
 test("quote() keeps every word one word", () => {

@@ -85,9 +85,10 @@ describe("the process table", () => {
   });
 
   test("finds processes by their arguments", async () => {
-    const identity = sleeper("/bin/sleep", "60.0625");
+    const argument = `60.${process.pid}`; // other runs of this test have another
+    const identity = sleeper("/bin/sleep", argument);
     await until(() => readArguments(identity.pid).length > 0, "it has its arguments"); // none in the middle of an exec
-    expect(findByArguments((args) => args[1] === "60.0625")).toEqual([identity.pid]);
+    expect(findByArguments((args) => args[1] === argument)).toEqual([identity.pid]);
   });
 });
 
