@@ -152,7 +152,7 @@ export class FrameWriter {
     this.#queuedBytes += frame.length + headBytes;
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#scheduled = false;
       this.#flush();
     });

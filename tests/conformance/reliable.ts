@@ -13,6 +13,15 @@ export interface LinkPair {
   readonly right: FrameLink;
 }
 
+/** A link to a process that is going to be ended. */
+export interface DoomedLink {
+  readonly link: FrameLink;
+  kill(): void;
+  /** Let it hang, connection and all. */
+  stop(): void;
+  now(): number;
+}
+
 /** How links are made and time passes. */
 export interface ReliableFactory {
   /** A fresh open link; `left` dialled. */
@@ -20,7 +29,7 @@ export interface ReliableFactory {
   /** Let the world run until `reached()`, at most `limitMs` of its time; then fail. */
   until(reached: () => boolean, limitMs: number): Promise<void>;
   /** A link to another process that sends one frame, then only reads, and a way to end it without a word. */
-  connectDoomed?(handlers: LinkHandlers): Promise<{ readonly link: FrameLink; kill(): void; now(): number }>;
+  connectDoomed?(handlers: LinkHandlers): Promise<DoomedLink>;
   /** Whatever was started. */
   dispose(): Promise<void>;
 }

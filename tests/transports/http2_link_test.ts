@@ -1,4 +1,4 @@
-import { afterAll } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { mintCertificate } from "../../transports/certificates.ts";
 import type { FrameLink, LinkHandlers } from "../../transports/frame_link.ts";
 import { connectLink } from "../../transports/http2_client.ts";
 import { type RunningHttp2Server, startHttp2Server } from "../../transports/http2_server.ts";
-import { type ReliableFactory, testReliableLink } from "../conformance/reliable.ts";
+import { Recorder, type ReliableFactory, testReliableLink } from "../conformance/reliable.ts";
 import { until } from "./real_time.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "armor-link-"));
@@ -55,6 +55,7 @@ function real(kind: "tls" | "unix", doomed: "client" | "server") {
         const ends = (link: FrameLink, child: ChildProcess) => ({
           link,
           kill: () => void child.kill("SIGKILL"),
+          stop: () => void child.kill("SIGSTOP"),
           now: () => performance.now(),
         });
         if (doomed === "client") {
@@ -85,3 +86,26 @@ function handlersOf(handlers: LinkHandlers): LinkHandlers {
 
 testReliableLink("HTTP/2 over TLS (server dies)", real("tls", "server"));
 testReliableLink("HTTP/2 over a Unix socket (client dies)", real("unix", "client"));
+
+for (const kind of ["tls", "unix"] as const) {
+  test(`a peer that is stopped costs no more than the backlog (${kind})`, async () => {
+    const world = await real(kind, "server")();
+    const told = new Recorder();
+    const { link, stop } = await world.connectDoomed!(told);
+    await until(() => told.frames.length === 1, 5_000);
+    stop();
+    const frame = new Uint8Array(1024 * 1024);
+    let sent = 0;
+    const before = process.memoryUsage.rss();
+    while (told.ends.length === 0 && sent < 200) {
+      link.send(frame);
+      sent++;
+      await new Promise((done) => setTimeout(done, 1));
+    }
+    expect(told.ends).toEqual(["backlog"]);
+    // The backlog, the windows and what the sockets hold.
+    expect(sent).toBeLessThan(64 + 16 + 16);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(200 * 1024 * 1024);
+    await world.dispose();
+  });
+}
