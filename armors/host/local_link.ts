@@ -39,8 +39,11 @@ export type Registered = {
   readonly begin: DataRecord | null;
 };
 
+/** The way to another node is there: what waits for it may be sent again at once. */
+export type LinkUp = { readonly type: "link-up" };
+
 /** Anything on a local link. */
-export type LocalFrame = Frame | Register | Registered;
+export type LocalFrame = Frame | Register | Registered | LinkUp;
 
 /** How an armor holds on to its daemon. */
 export interface DaemonLinkOptions {
@@ -48,6 +51,7 @@ export interface DaemonLinkOptions {
   readonly register: () => Register;
   readonly onRegistered: (answer: Registered) => void;
   readonly onFrame: (frame: Frame) => void;
+  readonly onLinkUp: () => void;
   /** The daemon will not have this armor: it must end. */
   readonly onRefused: (reason: string) => void;
 }
@@ -71,7 +75,7 @@ export class DaemonLink {
   }
 
   #connect(): void {
-    const { socket, register, onRegistered, onFrame, onRefused } = this.options;
+    const { socket, register, onRegistered, onFrame, onLinkUp, onRefused } = this.options;
     this.#link = connectLink({
       address: { path: socket },
       onOpen: () => {},
@@ -82,7 +86,8 @@ export class DaemonLink {
             this.#open = true;
             this.#retryMs = retryFirstMs;
             onRegistered(frame);
-          } else if (frame.type !== "register") onFrame(frame);
+          } else if (frame.type === "link-up") onLinkUp();
+          else if (frame.type !== "register") onFrame(frame);
         }
       },
       onClose: (reason, error) => {

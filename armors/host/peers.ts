@@ -90,6 +90,11 @@ export class Peers {
     return this.#handlers(node, peer, () => link);
   }
 
+  /** Make links to every node that is known. */
+  reach(): void {
+    for (const node of this.#peers.keys()) this.ping(node);
+  }
+
   /** Is there a link, and has something been heard on it within `ms`? */
   isHeard(node: string, ms: number): boolean {
     const peer = this.#peers.get(node);

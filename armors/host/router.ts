@@ -36,6 +36,11 @@ export class Router {
     return this.#local.get(armor);
   }
 
+  /** Tell every local armor. */
+  toAll(bytes: Uint8Array): void {
+    for (const link of this.#local.values()) link.send(bytes);
+  }
+
   /** Which node an armor is on, as the FTM says. */
   setNode(armor: string, node: string): void {
     this.#nodes.set(armor, node);

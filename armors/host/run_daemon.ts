@@ -34,7 +34,7 @@ import { GuardWatch } from "./guard_watch.ts";
 import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
 import { readIdentity, unjoined, writeIdentity } from "./identity.ts";
 import { joinCluster } from "./join.ts";
-import type { LocalFrame, Register } from "./local_link.ts";
+import type { LinkUp, LocalFrame, Register } from "./local_link.ts";
 import { tryLock } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
 import { Peers } from "./peers.ts";
@@ -99,7 +99,10 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     headers: () => ({ "armor-cluster": identity!.cluster, "armor-node": id, "armor-version": version }),
     tls: () => tls,
     onFrame: (frame, bytes, node) => router.fromPeer(frame, bytes, node),
-    onOpen: () => host.dispatch({ kind: "link-up" }),
+    onOpen: () => {
+      host.dispatch({ kind: "link-up" });
+      router.toAll(encode({ type: "link-up" } satisfies LinkUp));
+    },
     onClosed: (node, reason, error) => {
       if (reason === "refused") log(`node ${node} refuses this one: ${error?.message}`);
       host.local("link.closed", { node });
@@ -176,7 +179,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
         for (const bytes of frames) {
           const frame = decode(bytes) as LocalFrame;
           if (frame.type === "register") registered = register(link, frame);
-          else if (registered !== undefined && frame.type !== "registered" && frame.from === registered) router.fromHere(frame, bytes);
+          else if (registered !== undefined && frame.type !== "registered" && frame.type !== "link-up" && frame.from === registered) router.fromHere(frame, bytes);
         }
       },
       onClose: () => {
@@ -275,7 +278,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     tls = await mintCertificate(secret, id);
     server = await startHttp2Server({ listen, tls, fetch: api.fetch, onLink: onPeerLink });
     if (identity!.cluster === "") await join();
-    host.dispatch({ kind: "link-up" });
+    peers.reach();
   })().catch((error) => {
     if (error instanceof ArmorError) hopeless(error.message);
     else host.fail(error);

@@ -109,6 +109,7 @@ function runArmor(
       if (started) host!.frame(frame);
       else early.push(frame);
     },
+    onLinkUp: () => started && host?.dispatch({ kind: "link-up" }),
     onRefused: (reason) => {
       process.stderr.write(`armor: ${reason}\n`);
       end(1);
