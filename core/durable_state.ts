@@ -12,13 +12,14 @@ import { invariant } from "./invariant.ts";
 import type { Lane } from "./message.ts";
 import type { ArmorId } from "./micro_operation.ts";
 
-/** Top-level properties that differ between two states. */
+/** Top-level properties that differ between two states; one that is `undefined` counts as gone, as it is in CBOR. */
 export function difference(before: DataRecord, after: DataRecord): { set: Record<string, Data>; unset: string[] } {
   const set: Record<string, Data> = {};
   for (const key of Object.keys(after)) {
+    if (after[key] === undefined) continue;
     if (!Object.hasOwn(before, key) || !dataEqual(before[key], after[key])) set[key] = after[key]!;
   }
-  return { set, unset: Object.keys(before).filter((key) => !Object.hasOwn(after, key)) };
+  return { set, unset: Object.keys(before).filter((key) => before[key] !== undefined && (after[key] === undefined || !Object.hasOwn(after, key))) };
 }
 
 /** Fold records into a snapshot; used once at restore, so it works on copies. */

@@ -12,8 +12,9 @@ import type { Data, DataRecord } from "./data.ts";
 import { DurableState, difference } from "./durable_state.ts";
 import type { Diagnostic, Effects, HostCommand } from "./effects.ts";
 import type { Completion, Element, EventRecord, OutgoingMessage } from "./element.ts";
-import type { DataFrame, Frame } from "./frame.ts";
+import type { Frame } from "./frame.ts";
 import { type Generation, generationText } from "./generation.ts";
+import { ArmorError, OperationError } from "./errors.ts";
 import { invariant, InvariantError } from "./invariant.ts";
 import { limits } from "./limits.ts";
 import { type Failure, type Lane, type Message, opFailed } from "./message.ts";
@@ -53,8 +54,14 @@ export interface MicrokernelOptions {
   readonly diagnose?: (diagnostic: Diagnostic) => void;
 }
 
+/** A message about to be enqueued; `body` where it leaves the armor. */
+type Prepared = { readonly message: Message; readonly body: Uint8Array | undefined };
 type Origin = { readonly peer: ArmorId; readonly lane: Lane; readonly sequence: number };
-type Draft = { -readonly [K in keyof CommitRecord]: CommitRecord[K] };
+/** A record in the making; what can be long grows in place. */
+type Draft = { -readonly [K in keyof CommitRecord]: CommitRecord[K] } & {
+  sent?: NonNullable<CommitRecord["sent"]>[number][];
+  continuations?: Record<string, Continuation | null>;
+};
 
 /** One armor's microkernel. */
 export class Microkernel {
@@ -66,7 +73,9 @@ export class Microkernel {
   readonly #volatiles = new Map<string, unknown>();
   readonly #continuations = new Map<string, Continuation>();
   readonly #channels = new Map<ArmorId, ReliableChannel>();
-  readonly #timers = new Timers();
+  readonly #timers = new Timers(limits.timersMax);
+  /** Time-outs and deadlines of suspended threads: apart, so that many threads leave elements their timers. */
+  readonly #threadTimers = new Timers(2 * limits.continuationsMax);
   /** Keys of continuations that can run now. */
   readonly #ready: string[] = [];
   #commit = 0;
@@ -79,6 +88,7 @@ export class Microkernel {
   #commits: CommitRecord[] = [];
   #sends: Frame[] = [];
   #work: { key: string; kind: string; args: Data }[] = [];
+  #acks: Frame[] = [];
   #commands: HostCommand[] = [];
 
   /** @throws {CheckpointError} If the checkpoint's format is not ours. */
@@ -106,9 +116,7 @@ export class Microkernel {
     this.#steps += 1;
     this.#handle(event);
     this.#runReady();
-    for (const channel of this.#channels.values()) {
-      for (const body of channel.takeExpired(nowMs)) this.#turnRound(decode(body) as Message);
-    }
+    for (const channel of this.#channels.values()) this.#turnRound(channel.takeExpired(nowMs));
     this.#runReady();
     return this.#takeEffects();
   }
@@ -201,13 +209,23 @@ export class Microkernel {
         for (const channel of this.#channels.values()) channel.kick(this.#nowMs);
         return;
       case "tick":
+        for (const { op: name, payload } of this.#threadTimers.takeDue(this.#nowMs)) {
+          const key = payload["key"] as string;
+          if (name === "deadline") this.#deadlinePassed(key);
+          else this.#workDone(key, { ok: false, error: "timeout" });
+        }
         for (const timer of this.#timers.takeDue(this.#nowMs)) this.#runLocal(timer.op, timer.payload);
     }
   }
 
   #start(payload: Payload): void {
+    // What `armor.started` begins is begun already; what it completes is ready already.
+    const unfinished = [...this.#continuations.keys()].sort(inOrderOfCounters);
     this.#runLocal("armor.started", payload);
-    for (const [key, { work, completion }] of this.#continuations) {
+    for (const key of unfinished) {
+      const continuation = this.#continuations.get(key);
+      if (!continuation || this.#ready.includes(key)) continue;
+      const { work, completion } = continuation;
       if (!work || completion) this.#ready.push(key);
       else this.#startWork(key, work);
     }
@@ -217,35 +235,36 @@ export class Microkernel {
     if (kind !== "wait") this.#work.push({ key, kind, args });
     if (timeoutMs !== undefined) {
       const payload = { key };
-      this.#timers.set(`work ${key}`, { atMs: this.#nowMs + timeoutMs, op: "kernel.work-timeout", payload });
+      this.#threadTimers.set(`work ${key}`, { atMs: this.#nowMs + timeoutMs, op: "timeout", payload });
     }
     const { message } = this.#continuations.get(key)!;
     if (message.deadlineMs !== undefined) {
       const payload = { key };
-      this.#timers.set(`deadline ${key}`, { atMs: this.#nowMs + message.deadlineMs, op: "kernel.deadline", payload });
+      this.#threadTimers.set(`deadline ${key}`, { atMs: this.#nowMs + message.deadlineMs, op: "deadline", payload });
     }
   }
 
   #receive(frame: Frame): void {
     if (frame.to !== this.armor) return;
-    const received: Received = this.#channel(frame.from).receive(frame, this.#nowMs);
+    const channel = this.#channel(frame.from);
+    const received = channel.receive(frame, this.#nowMs);
     if (received.kind === "deliver") this.#deliver(frame.from, received);
-    if (received.kind === "rewound") this.#reportRewind(frame.from, received);
+    if (received.kind === "rewound" || received.kind === "renumbered") this.#commitAgreement(channel, received);
   }
 
   #deliver(peer: ArmorId, { lane, sequence, frame }: Received & { kind: "deliver" }): void {
-    if (lane === "user" && !this.#admits()) {
+    const late = frame.deadlineMs !== undefined && frame.deadlineMs < 0;
+    if (lane === "user" && !late && !this.#admits()) {
       this.#channel(peer).refused = true;
       return;
     }
     const message = decode(frame.body) as Message;
     const origin = { peer, lane, sequence };
-    const late = frame.deadlineMs !== undefined && frame.deadlineMs < 0;
     if (late) this.#commitFailure(message, this.#failure("deadline", message, "the deadline passed on the way"), origin);
     else this.#runThread({ ...message, ...(frame.deadlineMs !== undefined && { deadlineMs: frame.deadlineMs }) }, origin);
   }
 
-  /** Room for what one segment may send, in both lanes of every channel, and for one more suspended thread. */
+  /** Room for what one segment may send, in the user lane of every channel, and for one more suspended thread. */
   #admits(): boolean {
     if (this.#continuations.size >= limits.continuationsMax) return false;
     for (const channel of this.#channels.values()) {
@@ -255,8 +274,6 @@ export class Microkernel {
   }
 
   #runLocal(name: string, payload: Payload): void {
-    if (name === "kernel.work-timeout") return this.#workDone(payload["key"] as string, { ok: false, error: "timeout" });
-    if (name === "kernel.deadline") return this.#deadlinePassed(payload["key"] as string);
     if (this.#subscriptions.subscribers(name).length === 0) return;
     this.#runThread(this.#message([op(name)], payload, "user"), undefined);
   }
@@ -295,8 +312,14 @@ export class Microkernel {
     for (let runs = 0; this.#ready.length > 0 && runs < limits.opsPerThread; runs++) {
       const key = this.#ready.shift()!;
       const continuation = this.#continuations.get(key);
-      if (continuation) this.#runThread(continuation.message, undefined, key, continuation.completion);
+      if (continuation) this.#runThread(this.#withRemainingTime(key, continuation.message), undefined, key, continuation.completion);
     }
+  }
+
+  /** A deadline goes on counting while its thread is suspended; what was left survives a restart. */
+  #withRemainingTime(key: string, message: Message): Message {
+    const timer = this.#threadTimers.get(`deadline ${key}`);
+    return timer ? { ...message, deadlineMs: Math.max(0, timer.atMs - this.#nowMs) } : message;
   }
 
   #runThread(message: Message, origin: Origin | undefined, key?: string, completion?: Completion): void {
@@ -311,48 +334,73 @@ export class Microkernel {
         volatiles: this.#volatiles,
         room: (peer, lane) => this.#channels.get(peer)?.room(lane) ?? limits.outboxMax,
         continuations: this.#continuations.size,
+        timers: this.#timers,
       },
       message,
       completion,
     );
     const end = segment.run();
-    if (end.kind === "failed") {
-      const { failure, error } = end;
-      this.#options.diagnose?.({ op: failure.op, element: failure.element, code: failure.code, error: error ?? failure.text });
-      this.#commitFailure(message, failure, origin, key);
-      return;
-    }
-    this.#commitSegment(segment, end, message, origin, key);
-  }
-
-  #commitSegment(segment: Segment, end: SegmentEnd, message: Message, origin: Origin | undefined, key?: string): void {
-    const draft: Draft = { commit: this.#commit + 1, generation: this.generation };
-    this.#stageStates(segment, draft);
-    for (const [name, value] of segment.volatiles) this.#volatiles.set(name, value);
-    for (const peer of segment.forgotten) {
-      if (this.#channels.delete(peer)) draft.forgotten = [...(draft.forgotten ?? []), peer];
-    }
-    if (key !== undefined) this.#setContinuation(draft, key, null);
+    if (end.kind === "failed") return this.#fail(message, end.failure, end.error, origin, key);
     const moved = {
       ...message,
       payload: segment.payload,
       executed: message.executed + segment.executed,
       segments: message.segments + 1,
     };
-    if (end.kind === "hop") this.#enqueue(draft, { ...moved, ops: end.ops, to: end.ops[0]!.at!, hops: message.hops + 1 });
+    const messages = this.#messages;
+    let outgoing: readonly Prepared[];
+    try {
+      outgoing = this.#outgoing(segment, end, moved);
+    } catch (error) {
+      if (!(error instanceof ArmorError)) throw error;
+      this.#messages = messages;
+      const [code, text] = error instanceof OperationError ? [error.code, error.message] : ["handler-threw", "a message is not plain data"];
+      return this.#fail(message, this.#failure(code, message, text), error, origin, key);
+    }
+    this.#commitSegment(segment, end, moved, outgoing, origin, key);
+  }
+
+  #fail(message: Message, failure: Failure, error: unknown, origin: Origin | undefined, key?: string): void {
+    this.#options.diagnose?.({ op: failure.op, element: failure.element, code: failure.code, error: error ?? failure.text });
+    this.#commitFailure(message, failure, origin, key);
+  }
+
+  /**
+   * Encode everything a segment sends before anything of it is kept.
+   *
+   * @throws {ArmorError} If a message is not plain data, or too large.
+   */
+  #outgoing(segment: Segment, end: SegmentEnd, moved: Message): Prepared[] {
+    const messages = segment.sends.map((send) => this.#newMessage(send));
+    if (end.kind === "hop") messages.unshift({ ...moved, ops: end.ops, to: end.ops[0]!.at!, hops: moved.hops + 1 });
+    messages.push(...this.#notes(segment.events));
+    return messages.map((message) => this.#prepare(message));
+  }
+
+  #prepare(message: Message): Prepared {
+    if (message.to === this.armor) return { message, body: undefined };
+    const body = encode(message);
+    if (body.length > limits.messageBytesMax) throw new OperationError("limit", `a message of ${body.length} bytes is too large`);
+    return { message, body };
+  }
+
+  #commitSegment(segment: Segment, end: SegmentEnd, moved: Message, outgoing: readonly Prepared[], origin: Origin | undefined, key?: string): void {
+    const draft = this.#draft();
+    this.#stageStates(segment, draft);
+    for (const [name, value] of segment.volatiles) this.#volatiles.set(name, value);
+    if (key !== undefined) this.#setContinuation(draft, key, null);
     if (end.kind === "blocked") {
       this.#setContinuation(draft, segment.key, { message: { ...moved, ops: end.ops }, work: end.work });
       this.#startWork(segment.key, end.work);
     }
-    for (const send of segment.sends) this.#startMessage(draft, send);
+    for (const one of outgoing) this.#enqueue(draft, one);
     for (const { key: waiting, completion } of segment.completions) this.#stageCompletion(draft, waiting, completion);
     for (const { key: timer, timer: value } of segment.timers) {
       if (value) this.#timers.set(timer, value);
       else this.#timers.cancel(timer);
     }
     this.#commands.push(...segment.commands);
-    this.#startEvents(draft, segment.events);
-    this.#commitDraft(draft, origin);
+    this.#commitDraft(draft, origin, segment.forgotten);
   }
 
   /**
@@ -366,33 +414,58 @@ export class Microkernel {
     key?: string,
     answer = origin !== undefined || key !== undefined,
   ): void {
-    const draft: Draft = { commit: this.#commit + 1, generation: this.generation };
+    const draft = this.#draft();
     if (key !== undefined) this.#setContinuation(draft, key, null);
     if (message.failed) {
       this.#startEvents(draft, [{ kind: "message.dead-lettered", subject: message.id, cause: failure.code, op: failure.op }]);
       this.#commands.push({ kind: "dead-letter", args: { message: message as unknown as DataRecord, failure } });
-    } else if (answer) {
-      const payload = { failure, message: message as unknown as DataRecord };
-      this.#enqueue(draft, { ...this.#message([op(opFailed, message.from)], payload, "system"), failed: true });
-    }
+    } else if (answer) this.#enqueue(draft, this.#answer(message, failure));
     this.#commitDraft(draft, origin);
+  }
+
+  /** The message that reports a failure; without the payload of the failed one where that would make it too large. */
+  #answer(message: Message, failure: Failure): Prepared {
+    const answer = { ...this.#message([op(opFailed, message.from)], {}, "system"), failed: true } as const;
+    try {
+      return this.#prepare({ ...answer, payload: { failure, message: message as unknown as DataRecord } });
+    } catch (error) {
+      if (!(error instanceof ArmorError)) throw error;
+      const { payload: _, ...stripped } = message;
+      return this.#prepare({ ...answer, payload: { failure, message: { ...stripped, payload: {} } as unknown as DataRecord } });
+    }
   }
 
   #failure(code: string, message: Message, text: string): Failure {
     return { code, op: message.ops[0]?.name ?? "", element: "", text, armor: this.armor, committed: message.segments };
   }
 
-  /** A message that never left and whose deadline passed. */
-  #turnRound(message: Message): void {
-    this.#commitFailure(message, this.#failure("deadline", message, "the deadline passed before it could be sent"), undefined, undefined, true);
+  /** Messages that never left and whose deadline passed: they leave the outbox and are answered in one commit. */
+  #turnRound(bodies: readonly Uint8Array[]): void {
+    if (bodies.length === 0) return;
+    const draft = this.#draft();
+    for (const body of bodies) {
+      const message = decode(body) as Message;
+      this.#enqueue(draft, this.#answer(message, this.#failure("deadline", message, "the deadline passed before it could be sent")));
+    }
+    this.#commitDraft(draft, undefined);
   }
 
-  #reportRewind(peer: ArmorId, { inDoubt, lost }: Received & { kind: "rewound" }): void {
-    const names = inDoubt.slice(0, limits.inDoubtNamesMax).map((body) => (decode(body) as Message).id);
-    const draft: Draft = { commit: this.#commit + 1, generation: this.generation };
-    const event = { kind: "armor.rewound", subject: peer, reporter: this.armor, inDoubt: inDoubt.length + lost, messages: names };
-    this.#startEvents(draft, [event]);
+  /** Nothing is sent under new numbers before they are durable: a restart would number the same messages otherwise. */
+  #commitAgreement(channel: ReliableChannel, received: Received & { kind: "rewound" | "renumbered" }): void {
+    const draft = this.#draft();
+    if (received.kind === "rewound") {
+      const { inDoubt, lost } = received;
+      const messages = inDoubt.slice(0, limits.inDoubtNamesMax).map((body) => (decode(body) as Message).id);
+      this.#startEvents(draft, [
+        { kind: "armor.rewound", subject: channel.peer, reporter: this.armor, inDoubt: inDoubt.length + lost, messages },
+      ]);
+    }
+    if (channel.dirty === "agreement") this.#stageAgreement(draft, channel);
     this.#commitDraft(draft, undefined);
+  }
+
+  #draft(): Draft {
+    return { commit: this.#commit + 1, generation: this.generation };
   }
 
   #stageStates(segment: Segment, draft: Draft): void {
@@ -410,12 +483,12 @@ export class Microkernel {
 
   #setContinuation(draft: Draft, key: string, continuation: Continuation | null): void {
     if (continuation === null && !this.#continuations.has(key)) return;
-    draft.continuations = { ...draft.continuations, [key]: continuation };
+    (draft.continuations ??= {})[key] = continuation;
     if (continuation) this.#continuations.set(key, continuation);
     else {
       this.#continuations.delete(key);
-      this.#timers.cancel(`work ${key}`);
-      this.#timers.cancel(`deadline ${key}`);
+      this.#threadTimers.cancel(`work ${key}`);
+      this.#threadTimers.cancel(`deadline ${key}`);
     }
   }
 
@@ -426,23 +499,26 @@ export class Microkernel {
     this.#ready.push(key);
   }
 
-  #startMessage(draft: Draft, { ops, payload = {}, lane = "user", deadlineMs }: OutgoingMessage): void {
-    this.#enqueue(draft, this.#message(ops, payload, lane, deadlineMs));
+  #newMessage({ ops, payload = {}, lane = "user", deadlineMs }: OutgoingMessage): Message {
+    return this.#message(ops, payload, lane, deadlineMs);
   }
 
-  #enqueue(draft: Draft, message: Message): void {
-    if (message.to === this.armor) {
+  #enqueue(draft: Draft, { message, body }: Prepared): void {
+    if (body === undefined) {
       this.#setContinuation(draft, message.id, { message });
       this.#ready.push(message.id);
       return;
     }
     const channel = this.#channel(message.to);
-    if (channel.room(message.lane) === 0) return;
-    const body = encode(message);
+    if (channel.room(message.lane) === 0) {
+      // What a segment sends has its room reserved; an answer or an event that finds none is kept by the host.
+      this.#commands.push({ kind: "dead-letter", args: { message: message as unknown as DataRecord } });
+      return;
+    }
     const deadlineAtMs = message.deadlineMs === undefined ? undefined : this.#nowMs + message.deadlineMs;
     if (channel.dirty === "agreement") this.#stageAgreement(draft, channel);
     const sequence = channel.enqueue(message.lane, body, deadlineAtMs);
-    draft.sent = [...(draft.sent ?? []), { peer: message.to, lane: message.lane, sequence, body }];
+    (draft.sent ??= []).push({ peer: message.to, lane: message.lane, sequence, body });
   }
 
   #stageAgreement(draft: Draft, channel: ReliableChannel): void {
@@ -451,22 +527,27 @@ export class Microkernel {
   }
 
   #startEvents(draft: Draft, events: readonly EventRecord[]): void {
+    for (const message of this.#notes(events)) this.#enqueue(draft, this.#prepare(message));
+  }
+
+  /** The message that brings events to the armor that takes them. */
+  #notes(events: readonly EventRecord[]): Message[] {
     const sink = this.#options.eventSink;
-    if (!sink || events.length === 0) return;
+    if (!sink || events.length === 0) return [];
     const noted = events.map((event) => ({ ...event, atMs: this.#nowMs }));
-    this.#startMessage(draft, { ops: [op("events.note", sink)], payload: { events: noted }, lane: "system" });
+    return [this.#newMessage({ ops: [op("events.note", sink)], payload: { events: noted }, lane: "system" })];
   }
 
   /** Write the draft, if it says anything, and let the message count as handled. */
-  #commitDraft(draft: Draft, origin: Origin | undefined): void {
+  #commitDraft(draft: Draft, origin: Origin | undefined, forgotten: readonly ArmorId[] = []): void {
     if (origin) {
       const channel = this.#channel(origin.peer);
       if (channel.dirty === "agreement") this.#stageAgreement(draft, channel);
       channel.handled(origin.lane, origin.sequence);
       draft.handled = [origin];
     }
-    const changed = Object.keys(draft).length > 2;
-    if (!changed) return;
+    if (forgotten.some((peer) => this.#channels.has(peer))) draft.forgotten = forgotten;
+    if (Object.keys(draft).length === 2) return;
     for (const channel of this.#channels.values()) {
       if (channel.dirty === "agreement" && !draft.sent?.some(({ peer }) => peer === channel.peer)) this.#stageAgreement(draft, channel);
       if (channel.dirty === "acked") {
@@ -474,27 +555,43 @@ export class Microkernel {
         channel.dirty = "no";
       }
     }
+    for (const peer of forgotten) this.#forget(peer);
     draft.messages = this.#messages;
     this.#commit += 1;
     this.#commits.push(draft);
   }
 
+  /** The last thing a channel says is that it has handled what made us forget it. */
+  #forget(peer: ArmorId): void {
+    this.#acks.push(...(this.#channels.get(peer)?.replies(limits.windowMax) ?? []));
+    this.#channels.delete(peer);
+  }
+
   #takeEffects(): Effects {
-    const acks: Frame[] = [];
-    let wakeAtMs = this.#ready.length > 0 ? this.#nowMs : this.#timers.wakeAtMs;
+    const acks = this.#acks;
+    let wakeAtMs = this.#ready.length > 0 ? this.#nowMs : earliest(this.#timers.wakeAtMs, this.#threadTimers.wakeAtMs);
     const admits = this.#admits();
     for (const channel of this.#channels.values()) {
       if (channel.refused && admits) channel.announceRoom();
       acks.push(...channel.replies(admits ? limits.windowMax : 0));
       this.#sends.push(...channel.outgoing(this.#nowMs));
-      const at = channel.wakeAtMs;
-      if (at !== undefined) wakeAtMs = Math.min(wakeAtMs ?? at, at);
+      wakeAtMs = earliest(wakeAtMs, channel.wakeAtMs);
     }
     const effects = { commits: this.#commits, sends: this.#sends, acks, work: this.#work, commands: this.#commands, wakeAtMs };
     this.#commits = [];
     this.#sends = [];
+    this.#acks = [];
     this.#work = [];
     this.#commands = [];
     return effects;
   }
+}
+
+/** By length, then by text: numbers at the end of keys that begin alike are in order. */
+function inOrderOfCounters(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+function earliest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || (b !== undefined && b < a) ? b : a;
 }

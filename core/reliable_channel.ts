@@ -30,7 +30,10 @@ interface Waiting {
 /** What a received frame means to the microkernel. */
 export type Received =
   | { readonly kind: "deliver"; readonly lane: Lane; readonly sequence: number; readonly frame: DataFrame }
+  /** One side's state went back: `inDoubt` may have had effects that are gone, `lost` more are forgotten by one side. */
   | { readonly kind: "rewound"; readonly inDoubt: readonly Uint8Array[]; readonly lost: number }
+  /** Messages have other numbers now: to be committed before any of them is transmitted. */
+  | { readonly kind: "renumbered" }
   | { readonly kind: "nothing" };
 
 const lanes: readonly Lane[] = ["system", "user"];
@@ -47,15 +50,24 @@ export class ReliableChannel {
   #rewoundAt: LaneNumbers | undefined;
   #previous: Generation | undefined;
   #inbound: Generation | undefined;
+  /**
+   * A generation that said hello, with the marks it was told. It takes the place of
+   * `inbound` with its first data, which prove that it has agreed; until then
+   * another successor of `inbound` can go on from the same marks.
+   */
+  #greeted: { readonly generation: Generation; readonly marks: LaneNumbers } | undefined;
   #outbound: Generation | undefined;
   #numbered: Generation;
   /** The peer has answered `hello` since this process started or last lost trust. */
   #agreed = false;
-  /** Transmit everything in the window again, without waiting for the back-off. */
-  #resend = false;
+  /** One side's generation is new to the other: say hello even if nothing waits, so that a rewind is never silent. */
+  #greets = false;
+  /** Names the handshake under way; every `hello` of it carries the same, or two sides that greet at once never agree. */
   #attempt: number;
-  /** Transmitted messages are a prefix of the outbox of this length. */
+  /** Messages that may have left, now or in an earlier life: a prefix of the outbox of this length. */
   readonly #transmitted: Record<Lane, number> = { system: 0, user: 0 };
+  /** Messages transmitted since the last agreement: a prefix of the outbox of this length. */
+  readonly #cursor: Record<Lane, number> = { system: 0, user: 0 };
   /** No deadline of an untransmitted message is earlier. */
   #deadlineAtMs = Infinity;
   #window = 0;
@@ -64,7 +76,7 @@ export class ReliableChannel {
   readonly #replies: Frame[] = [];
   /** The agreement, or an acknowledgement, changed since the last commit. */
   dirty: "no" | "acked" | "agreement" = "no";
-  /** A user message was not admitted: tell the peer when there is room again. */
+  /** A user message was not admitted, or would not have been: tell the peer when there is room again. */
   refused = false;
 
   /**
@@ -86,9 +98,10 @@ export class ReliableChannel {
     this.#previous = saved.previous;
     this.#rewoundAt = saved.rewoundAt;
     if (!this.#rewoundAt && compareGenerations(saved.numbered, generation) !== 0) {
-      this.#rewoundAt = saved.next;
+      this.#rewoundAt = { ...saved.next };
       this.dirty = "agreement";
     }
+    this.#greets = this.#rewoundAt !== undefined;
     this.#inbound = saved.inbound;
     this.#outbound = saved.outbound;
     for (const lane of lanes) {
@@ -156,43 +169,45 @@ export class ReliableChannel {
    * window allows, again after each back-off. One call per step.
    */
   outgoing(nowMs: number): Frame[] {
-    if (!this.pending) {
+    if (!this.pending && !this.#greets) {
       this.#retransmitAtMs = undefined;
       return [];
     }
     const due = this.#retransmitAtMs !== undefined && nowMs >= this.#retransmitAtMs;
-    const again = due || this.#resend;
-    this.#resend = false;
     const frames: Frame[] = [];
     if (!this.#agreed) {
-      if (this.#retransmitAtMs === undefined || again) frames.push(this.#hello());
+      if (this.#retransmitAtMs === undefined || due) frames.push(this.#hello());
     } else {
-      for (const lane of lanes) this.#transmit(lane, again, nowMs, frames);
+      for (const lane of lanes) this.#transmit(lane, due, nowMs, frames);
       // A closed window is asked for again; data alone would wait for ever.
-      if (frames.length === 0 && again && this.#window === 0) frames.push(this.#hello());
+      if (frames.length === 0 && due && this.#window === 0) frames.push(this.#hello());
     }
     if (due) this.#backoffMs = Math.min(this.#backoffMs * 2, limits.retransmitCapMs);
-    if (again || this.#retransmitAtMs === undefined) this.#retransmitAtMs = nowMs + this.#backoffMs;
+    if (due || this.#retransmitAtMs === undefined) this.#retransmitAtMs = nowMs + this.#backoffMs;
     return frames;
   }
 
   /** Replies and acknowledgements made since the last call. `window`: user messages that would be admitted. */
   replies(window: number): Frame[] {
     const frames = this.#replies.splice(0).map((frame) => frame.type === "welcome" ? { ...frame, window } : frame);
+    const toGeneration = this.#greeted?.generation ?? this.#inbound;
+    const marks = this.#greeted?.marks ?? this.#marks;
     for (const lane of lanes) {
-      if (!this.#ackDue[lane] || !this.#inbound) continue;
+      if (!this.#ackDue[lane] || !toGeneration) continue;
       this.#ackDue[lane] = false;
       frames.push({
         type: "ack",
         from: this.self,
         to: this.peer,
         fromGeneration: this.generation,
-        toGeneration: this.#inbound,
+        toGeneration,
         lane,
-        mark: this.#marks[lane],
+        mark: marks[lane],
         window,
       });
     }
+    // Who hears of a closed window is told when it opens.
+    if (window === 0 && frames.length > 0) this.refused = true;
     return frames;
   }
 
@@ -205,7 +220,7 @@ export class ReliableChannel {
   /** Transmit at once what waits: the way to the peer has changed. */
   kick(nowMs: number): void {
     this.#backoffMs = limits.retransmitFirstMs;
-    if (this.pending) this.#retransmitAtMs = nowMs;
+    if (this.pending || this.#greets) this.#retransmitAtMs = nowMs;
   }
 
   /** When {@link outgoing} wants to be called next. */
@@ -264,19 +279,17 @@ export class ReliableChannel {
   }
 
   #isOlder(from: Generation): boolean {
-    return (this.#inbound !== undefined && compareGenerations(from, this.#inbound) < 0) ||
-      (this.#outbound !== undefined && compareGenerations(from, this.#outbound) < 0);
+    return [this.#inbound, this.#greeted?.generation, this.#outbound].some((known) => known && compareGenerations(from, known) < 0);
   }
 
   #receiveHello(frame: HelloFrame, nowMs: number): Received {
     const same = this.#inbound && compareGenerations(frame.fromGeneration, this.#inbound) === 0;
-    const continues = !same && this.#inbound && frame.previous &&
-      compareGenerations(frame.previous, this.#inbound) === 0;
-    if (!same) {
-      if (!continues) this.#marks.system = this.#marks.user = 0;
-      this.#inbound = frame.fromGeneration;
-      this.dirty = "agreement";
-      if (this.#outbound && compareGenerations(this.#outbound, frame.fromGeneration) !== 0) this.#agreed = false;
+    const known = same || Boolean(this.#inbound && frame.previous && compareGenerations(frame.previous, this.#inbound) === 0);
+    const marks = known ? { ...this.#marks } : { system: 0, user: 0 };
+    this.#greeted = same ? undefined : { generation: frame.fromGeneration, marks };
+    if (this.#outbound && compareGenerations(this.#outbound, frame.fromGeneration) !== 0) {
+      this.#agreed = false;
+      this.#greets = true;
     }
     this.kick(nowMs);
     this.#replies.push({
@@ -285,8 +298,8 @@ export class ReliableChannel {
       to: this.peer,
       fromGeneration: this.generation,
       toGeneration: frame.fromGeneration,
-      marks: { ...this.#marks },
-      known: Boolean(same || continues),
+      marks,
+      known,
       attempt: frame.attempt,
       window: 0,
     });
@@ -299,24 +312,28 @@ export class ReliableChannel {
     const rewound = this.#outbound !== undefined && compareGenerations(frame.fromGeneration, this.#outbound) !== 0;
     const inDoubt: Uint8Array[] = [];
     let lost = 0;
+    let renumbered = rewound || this.#rewoundAt !== undefined;
     for (const lane of lanes) {
-      const mark = frame.known ? frame.marks[lane] : 0;
       const base = this.#rewoundAt?.[lane];
+      let mark = frame.known ? frame.marks[lane] : 0;
+      // Within one line of both states marks only rise: a lower one was overtaken by an acknowledgement.
+      if (frame.known && !rewound && base === undefined) mark = Math.max(mark, this.#acked[lane]);
       const waiting = this.#outbox[lane].filter(({ sequence }) => sequence > mark || (base !== undefined && sequence >= base));
       const dropped = this.#outbox[lane].length - waiting.length;
       const transmitted = Math.max(0, this.#transmitted[lane] - dropped);
-      if (rewound || mark < this.#acked[lane]) {
+      if (rewound || mark < this.#acked[lane] || (!frame.known && base !== undefined)) {
         inDoubt.push(...waiting.slice(0, transmitted).map(({ body }) => body));
       }
-      if (frame.known) lost += Math.max(0, this.#acked[lane] - mark);
+      if (frame.known || rewound) lost += Math.max(0, this.#acked[lane] - mark);
       if (base !== undefined) lost += Math.max(0, mark - (base - 1));
-      const moved = (waiting[0]?.sequence ?? this.#next[lane]) !== mark + 1;
-      if (moved || waiting.length !== this.#outbox[lane].length) this.dirty = "agreement";
+      if ((waiting[0]?.sequence ?? this.#next[lane]) !== mark + 1) renumbered = true;
+      if (dropped > 0) this.dirty = "agreement";
       this.#replaceOutbox(lane, waiting, mark);
       this.#transmitted[lane] = transmitted;
+      this.#cursor[lane] = 0;
       this.#acked[lane] = mark;
     }
-    if (rewound || !this.#outbound || this.#rewoundAt) this.dirty = "agreement";
+    if (renumbered || !this.#outbound) this.dirty = "agreement";
     this.#rewoundAt = undefined;
     if (compareGenerations(this.#numbered, this.generation) !== 0) {
       this.#previous = this.#numbered;
@@ -324,11 +341,12 @@ export class ReliableChannel {
     }
     this.#outbound = frame.fromGeneration;
     this.#agreed = true;
-    this.#resend = true;
+    this.#greets = false;
     this.#window = frame.window;
     this.#backoffMs = limits.retransmitFirstMs;
     this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : undefined;
-    return inDoubt.length > 0 || lost > 0 ? { kind: "rewound", inDoubt, lost } : nothing;
+    if (inDoubt.length > 0 || lost > 0) return { kind: "rewound", inDoubt, lost };
+    return renumbered ? { kind: "renumbered" } : nothing;
   }
 
   #receiveAck(frame: AckFrame, nowMs: number): void {
@@ -336,16 +354,20 @@ export class ReliableChannel {
     this.#window = frame.window;
     const { lane, mark } = frame;
     if (mark <= this.#acked[lane] || mark >= this.#next[lane]) return;
-    this.#transmitted[lane] -= mark - this.#acked[lane];
-    this.#outbox[lane].splice(0, mark - this.#acked[lane]);
+    const count = mark - this.#acked[lane];
+    this.#transmitted[lane] = Math.max(0, this.#transmitted[lane] - count);
+    this.#cursor[lane] = Math.max(0, this.#cursor[lane] - count);
+    this.#outbox[lane].splice(0, count);
     this.#acked[lane] = mark;
-    this.#previous = undefined;
     if (this.dirty === "no") this.dirty = "acked";
+    if (this.#previous) this.dirty = "agreement";
+    this.#previous = undefined;
     this.#backoffMs = limits.retransmitFirstMs;
     this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : undefined;
   }
 
   #receiveData(frame: DataFrame): Received {
+    if (this.#greeted && compareGenerations(frame.fromGeneration, this.#greeted.generation) === 0) this.#adopt(this.#greeted);
     if (!this.#inbound || compareGenerations(frame.fromGeneration, this.#inbound) !== 0) {
       this.#answerStranger(frame);
       return nothing;
@@ -356,6 +378,13 @@ export class ReliableChannel {
       return nothing;
     }
     return { kind: "deliver", lane, sequence, frame };
+  }
+
+  #adopt({ generation, marks }: { generation: Generation; marks: LaneNumbers }): void {
+    this.#inbound = generation;
+    for (const lane of lanes) this.#marks[lane] = marks[lane];
+    this.#greeted = undefined;
+    this.dirty = "agreement";
   }
 
   /** Data between generations that have not met is refused, and the sender told to say hello. */
@@ -371,7 +400,6 @@ export class ReliableChannel {
   }
 
   #hello(): HelloFrame {
-    this.#attempt += 1;
     const previous = compareGenerations(this.#numbered, this.generation) !== 0 ? this.#numbered : this.#previous;
     return {
       type: "hello",
@@ -390,14 +418,17 @@ export class ReliableChannel {
     this.#next[lane] = mark + 1 + waiting.length;
   }
 
+  /** What the window allows and, so that it is answered instead of waiting for ever, what is too late anyway. */
   #transmit(lane: Lane, again: boolean, nowMs: number, frames: Frame[]): void {
     const window = lane === "user" ? this.#window : limits.windowMax;
     const last = this.#acked[lane] + window;
     const outbox = this.#outbox[lane];
-    for (let index = again ? 0 : this.#transmitted[lane]; index < outbox.length; index++) {
+    for (let index = again ? 0 : this.#cursor[lane]; index < outbox.length; index++) {
       const entry = outbox[index]!;
-      if (entry.sequence > last) break;
+      const late = entry.deadlineAtMs !== undefined && entry.deadlineAtMs < nowMs;
+      if (entry.sequence > last && !late) break;
       this.#transmitted[lane] = Math.max(this.#transmitted[lane], index + 1);
+      this.#cursor[lane] = Math.max(this.#cursor[lane], index + 1);
       frames.push({
         type: "data",
         from: this.self,

@@ -18,7 +18,7 @@ import type { ArmorId, MicroOperation } from "./micro_operation.ts";
 import type { Payload } from "./payload.ts";
 import type { RandomSource } from "./random.ts";
 import { isBlocking, type SubscriptionList } from "./subscription_list.ts";
-import type { Timer } from "./timers.ts";
+import type { Timer, Timers } from "./timers.ts";
 
 /** What a segment needs of the armor around it. */
 export interface SegmentContext {
@@ -32,6 +32,7 @@ export interface SegmentContext {
   /** Messages the lane to a peer can still take. */
   room(peer: ArmorId, lane: Message["lane"]): number;
   readonly continuations: number;
+  readonly timers: Pick<Timers, "get" | "size" | "max">;
 }
 
 /** How a segment ended. */
@@ -75,13 +76,12 @@ export class Segment {
       if (subscribers.length === 0) {
         return this.#fail("unsubscribed", next.name, "", `no element of "${this.context.self}" handles "${next.name}"`);
       }
-      const waiting = this.#ops;
-      this.#ops = waiting.slice(1);
+      this.#ops = this.#ops.slice(1);
       for (const element of subscribers) {
         const end = this.#runHandler(element, next.name, this.executed === 0 ? this.completion : undefined);
         if (end) return end;
       }
-      if (this.#blocked) return { kind: "blocked", ops: waiting, work: this.#blocked };
+      if (this.#blocked) return { kind: "blocked", ops: [next, ...this.#ops], work: this.#blocked };
       this.executed += 1;
     }
     return { kind: "done" };
@@ -92,12 +92,12 @@ export class Segment {
     try {
       const after = element.handlers[op]!(before, this.#thread(element, op, completion));
       if (after !== undefined && after !== before) this.states.set(element.name, after as DataRecord);
+      const wrong = element.check?.(this.#state(element), this.#volatile(element));
+      if (wrong !== undefined) return this.#fail("check", op, element.name, wrong);
     } catch (error) {
       if (error instanceof OperationError) return this.#fail(error.code, op, element.name, error.message);
       return this.#fail("handler-threw", op, element.name, `the handler of "${op}" failed`, error);
     }
-    const wrong = element.check?.(this.#state(element), this.#volatile(element));
-    if (wrong !== undefined) return this.#fail("check", op, element.name, wrong);
     return undefined;
   }
 
@@ -124,23 +124,31 @@ export class Segment {
   }
 
   #reserve(peer: ArmorId, lane: Message["lane"]): boolean {
-    if (peer === this.context.self) return true;
     const key = `${lane} ${peer}`;
     const reserved = this.#sendsTo.get(key) ?? 0;
-    if (this.context.room(peer, lane) <= reserved) return false;
+    if (this.#room(peer, lane) <= reserved) return false;
     this.#sendsTo.set(key, reserved + 1);
     return true;
   }
 
+  /** A message to oneself waits as a continuation; beyond their bound there is room for one segment. */
+  #room(peer: ArmorId, lane: Message["lane"]): number {
+    const { self, continuations, room } = this.context;
+    return peer === self ? limits.continuationsMax + limits.sendsPerSegmentMax - continuations : room(peer, lane);
+  }
+
   #thread(element: Element, op: string, completion: Completion | undefined): Thread {
     const { context } = this;
+    const volatile = (): unknown => this.#volatile(element);
     return {
       self: context.self,
       nowMs: context.nowMs,
       op,
       message: this.message,
       payload: this.payload,
-      volatile: this.#volatile(element),
+      get volatile() {
+        return volatile();
+      },
       generation: context.generation,
       random: context.random,
       completion,
@@ -152,20 +160,27 @@ export class Segment {
         invariant(message.ops.length > 0, "a message has at least one op");
         if (this.sends.length >= limits.sendsPerSegmentMax) return false;
         if (!this.#reserve(message.ops[0]!.at ?? context.self, message.lane ?? "user")) return false;
-        this.sends.push(message);
+        this.sends.push({ ...message, ops: [...message.ops], payload: { ...message.payload } });
         return true;
       },
-      after: (name, delayMs, timerOp, payload = {}) =>
-        void this.timers.push({
-          key: `${element.name} ${name}`,
-          timer: { atMs: context.nowMs + delayMs, op: timerOp, payload },
-        }),
+      after: (name, delayMs, timerOp, payload = {}) => {
+        const key = `${element.name} ${name}`;
+        if (!context.timers.get(key) && context.timers.size + this.timers.length >= context.timers.max) {
+          throw new OperationError("limit", `"${context.self}" has too many timers`);
+        }
+        this.timers.push({
+          key,
+          timer: { atMs: context.nowMs + delayMs, op: timerOp, payload: { ...payload } },
+        });
+      },
       cancel: (name) => void this.timers.push({ key: `${element.name} ${name}`, timer: undefined }),
       block: (work) => {
         invariant(isBlocking(element, op), `op "${op}" of "${element.name}" is not declared blocking`);
         if (context.continuations >= limits.continuationsMax) {
           throw new OperationError("limit", `"${context.self}" has too many suspended threads`);
         }
+        // An op that blocks again after its completion counts as run: its work has a key of its own.
+        if (completion && !this.#blocked) this.executed += 1;
         this.#blocked = work;
         return this.key;
       },

@@ -5,7 +5,6 @@
  * @module
  */
 import { invariant } from "./invariant.ts";
-import { limits } from "./limits.ts";
 import type { Payload } from "./payload.ts";
 
 /** A timer that is due. */
@@ -20,10 +19,13 @@ export class Timers {
   readonly #timers = new Map<string, Timer>();
   #earliestMs = Infinity;
 
+  /** @param max Never more than so many; who sets them checks before. */
+  constructor(readonly max: number) {}
+
   /** Set or replace a timer. */
   set(key: string, timer: Timer): void {
     this.#timers.set(key, timer);
-    invariant(this.#timers.size <= limits.timersMax, "too many timers");
+    invariant(this.#timers.size <= this.max, "too many timers");
     this.#earliestMs = Math.min(this.#earliestMs, timer.atMs);
   }
 
@@ -32,18 +34,33 @@ export class Timers {
     this.#timers.delete(key);
   }
 
-  /** Take out the timers that are due at `nowMs`, earliest first. */
-  takeDue(nowMs: number): Timer[] {
-    if (nowMs < this.#earliestMs) return [];
-    const due: Timer[] = [];
+  /** A timer that waits. */
+  get(key: string): Timer | undefined {
+    return this.#timers.get(key);
+  }
+
+  /** Timers that wait. */
+  get size(): number {
+    return this.#timers.size;
+  }
+
+  /**
+   * Take out the timers that are due at `nowMs`, earliest first. One that is
+   * cancelled or set anew while those before it run is left out.
+   */
+  *takeDue(nowMs: number): Generator<Timer> {
+    if (nowMs < this.#earliestMs) return;
+    const due: [string, Timer][] = [];
     this.#earliestMs = Infinity;
-    for (const [key, timer] of this.#timers) {
-      if (timer.atMs <= nowMs) {
-        due.push(timer);
-        this.#timers.delete(key);
-      } else this.#earliestMs = Math.min(this.#earliestMs, timer.atMs);
+    for (const entry of this.#timers) {
+      if (entry[1].atMs <= nowMs) due.push(entry);
+      else this.#earliestMs = Math.min(this.#earliestMs, entry[1].atMs);
     }
-    return due.sort((a, b) => a.atMs - b.atMs);
+    for (const [key, timer] of due.sort((a, b) => a[1].atMs - b[1].atMs)) {
+      if (this.#timers.get(key) !== timer) continue;
+      this.#timers.delete(key);
+      yield timer;
+    }
   }
 
   /** No timer is due earlier; it may be that none is due then. */
