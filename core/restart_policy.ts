@@ -62,6 +62,7 @@ export function decideRestart(
   return {
     delayMs,
     crashLoop: recentAgesMs.length >= policy.crashLoopRestarts,
-    history: { inRow: inRow + 1, recentAgesMs },
+    // The delay counts too: the window is about time that passes, not only time up.
+    history: { inRow: inRow + 1, recentAgesMs: recentAgesMs.map((age, index) => index + 1 < recentAgesMs.length ? age + delayMs : 0) },
   };
 }

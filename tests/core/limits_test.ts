@@ -1,0 +1,35 @@
+import { describe, expect, test } from "bun:test";
+import { limits, restartDefaults, timing } from "../../core/limits.ts";
+
+/** A relation that other code relies on: `left` is smaller. */
+const relations: Record<string, [left: number, right: number]> = {
+  "one segment's sends fit an outbox twice over": [2 * limits.sendsPerSegmentMax, limits.outboxMax],
+  "a window leaves room to admit: what is left of an outbox after its deadlines": [limits.windowMax, limits.outboxMax - limits.sendsPerSegmentMax],
+  "a restart of all instances reaches every armor in one segment": [1_000, limits.sendsPerSegmentMax],
+  "the itinerary fits the ops a thread may run": [limits.itineraryOpsMax, limits.opsPerThread],
+  "the first retransmission comes before the cap": [limits.retransmitFirstMs, limits.retransmitCapMs],
+  "a node is suspect before it is failed": [timing.nodeSuspectMisses, timing.nodeFailedMisses],
+  "an armor is failed before its node": [timing.heartbeatMisses, timing.nodeFailedMisses],
+  "an armor's failure is declared within two seconds": [timing.heartbeatIntervalMs * (timing.heartbeatMisses + 1), 2_000],
+  "a node's failure is declared in time to move within three seconds": [
+    timing.heartbeatIntervalMs * (timing.nodeFailedMisses + 1) + timing.nodeConfirmMs,
+    2_500,
+  ],
+  "a takeover gathers before it is tried again": [timing.takeoverGatherMs, timing.takeoverRetryMs],
+  "an operator hears before a takeover is overdue twice": [timing.takeoverRetryMs, timing.operatorDeadlineMs],
+  "a planned absence outlasts the wait of a cold start": [timing.coldStartWaitMs, timing.plannedAbsenceMs],
+  "a stopped program is a hang sooner than an armor is": [timing.stoppedIsHungMs, timing.heartbeatIntervalMs * (timing.heartbeatMisses + 1)],
+  "running programs are looked at more often than they hang": [timing.watchIntervalMs, timing.stoppedIsHungMs],
+  "the first delay of a restart is below the cap": [restartDefaults.firstDelayMs, restartDefaults.delayCapMs],
+  "a crash loop shows before its window ends": [restartDefaults.resetAfterMs, restartDefaults.crashLoopWindowMs],
+};
+
+describe("limits", () => {
+  for (const [what, [left, right]] of Object.entries(relations)) test(what, () => expect(left).toBeLessThan(right));
+
+  test("are whole numbers above zero", () => {
+    for (const value of Object.values({ ...limits, ...timing, ...restartDefaults })) {
+      expect(Number.isSafeInteger(value) && value > 0).toBe(true);
+    }
+  });
+});
