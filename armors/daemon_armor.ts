@@ -40,7 +40,7 @@ export function daemonArmor({ id, name, address, boot, bootstrap }: DaemonOption
     localArmors(id),
     ftmWatch({ id, name, address }, bootstrap),
     takeover(id),
-    membership({ id, name, address, left: false }),
+    membership({ id, name, address, draining: false, left: false }),
     gateway(),
     guardWatch(id),
     nodeProbe(),

@@ -19,7 +19,9 @@ export type NodeRegistration = {
   readonly name: string;
   /** HOST:PORT under which other nodes reach it. */
   readonly address: string;
-  /** Left for good by `armor down`. */
+  /** `armor down` was acknowledged: its applications go elsewhere, then it has left. */
+  readonly draining: boolean;
+  /** Left by `armor down`. */
   readonly left: boolean;
 };
 
@@ -134,4 +136,14 @@ export function instanceIds(entry: ApplicationEntry): string[] {
 /** A later placement wins. */
 export function comparePlacements(a: Placement, b: Placement): number {
   return compareEpochs(a.epoch, b.epoch) || a.number - b.number;
+}
+
+/**
+ * Whether the nodes in reach are enough of those registered: without that, an
+ * FTM refuses changes, declares nobody failed and moves nothing.
+ */
+export function hasMajority(nodes: readonly { readonly state: NodeState }[], except: number = 0): boolean {
+  const voters = nodes.filter(({ state }) => state !== "left");
+  const inReach = voters.filter(({ state }) => state === "alive" || state === "draining").length - except;
+  return inReach >= quorum(voters.length);
 }

@@ -3,7 +3,26 @@
  *
  * @module
  */
-import type { CommandDefinition } from "./command.ts";
+import { type CommandDefinition, CommandError, type CommandInput } from "./command.ts";
+import type { Terminal } from "./terminal.ts";
+
+const drainWithinMs = 60_000;
+const lookEveryMs = 100;
+
+/** The daemon is the last to end. */
+async function untilGone(input: CommandInput, terminal: Terminal): Promise<void> {
+  const { connectDaemon } = await import("./daemon_client.ts");
+  for (let waitedMs = 0; waitedMs < drainWithinMs; waitedMs += lookEveryMs) {
+    try {
+      const daemon = await connectDaemon(input, terminal);
+      await daemon.json({ method: "GET", path: "/v1/status", timeoutMs: 2_000 });
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+  }
+  throw new CommandError("unavailable", `the node has not left within ${drainWithinMs / 1_000} s: see "armor status"`);
+}
 
 /** Takes a node out of the cluster. */
 export const downCommand: CommandDefinition = {
@@ -22,7 +41,8 @@ export const downCommand: CommandDefinition = {
       changed: "the node leaves the cluster; everything on it ends",
       unchanged: "the node has left the cluster already; nothing changed",
       // Programs have 10 s to end after SIGTERM, and others take over before that.
-      timeoutMs: 60_000,
+      timeoutMs: drainWithinMs,
     });
+    await untilGone(input, terminal);
   },
 };

@@ -9,7 +9,7 @@ import type { DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { op } from "../../core/micro_operation.ts";
-import { executionOf, quorum } from "../shapes.ts";
+import { executionOf, hasMajority } from "../shapes.ts";
 import { parse } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
 
@@ -42,11 +42,10 @@ export function admission(): Element {
       "application.remove": take,
       "admission.check": (_state, thread) => {
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
+        if (hasMajority(nodes)) return;
         const voters = nodes.filter(({ state }) => state !== "left");
         const alive = voters.filter(({ state }) => state === "alive");
-        if (alive.length < quorum(voters.length)) {
-          throw new OperationError("stale", `only ${alive.length} of ${voters.length} nodes are in reach: no change is accepted without a majority`);
-        }
+        throw new OperationError("stale", `only ${alive.length} of ${voters.length} nodes are in reach: no change is accepted without a majority`);
       },
       "admission.look": (_state, thread) => {
         if (thread.completion) {

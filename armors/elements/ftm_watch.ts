@@ -23,7 +23,7 @@ const silenceMs = 2_000;
 
 /** @param bootstrap This node starts a cluster of its own. */
 export function ftmWatch(node: { readonly id: string; readonly name: string; readonly address: string }, bootstrap: boolean): Element {
-  const self: NodeRegistration = { ...node, left: false };
+  const self: NodeRegistration = { ...node, draining: false, left: false };
 
   const lead = (thread: Thread<Volatile>, delayMs: number): void =>
     thread.after("lead", delayMs, "ftm.lead");

@@ -162,6 +162,17 @@ export function instances(node: string): Element {
         const running = instance.state === "starting" ? "running" : instance.state;
         return put(state, id, { ...instance, process, state: running });
       },
+      // The number was used before this armor's memory begins: go on after it, or adopt what runs.
+      "program.taken": (state, thread) => {
+        const instance = find(state, thread);
+        if (!instance || instance.state !== "starting") return;
+        const { number, running } = thread.payload as { number: number; running: boolean };
+        const { order } = instance;
+        if (!running) return put(state, order.id, launch(thread, { ...instance, launch: number }));
+        const args = { id: order.id, launch: number, application: order.application, boot: instance.boot, stopping: false, graceMs: 0 };
+        thread.command({ kind: "program.adopt", args });
+        return put(state, order.id, { ...instance, launch: number });
+      },
       "program.exited": (state, thread) => {
         const instance = find(state, thread);
         if (!instance || !live(instance.state)) return;

@@ -12,17 +12,19 @@ import type { NodeRegistration } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 
 type State = { readonly joined: boolean };
+/** `greeted`: an FTM knows of this daemon since its start. */
+type Volatile = { readonly greeted: boolean };
 
 /** The wish is repeated until the FTM has answered. */
 const repeatMs = 2_000;
 
 /** `membership.join` comes from the host, with where the FTM is. */
 export function membership(self: NodeRegistration): Element {
-  return element<State, DataRecord>({
+  return element<State, Volatile>({
     name: "membership",
     version: 1,
     state: { joined: false },
-    volatile: () => ({}),
+    volatile: () => ({ greeted: false }),
     handlers: {
       "membership.join": (_state, thread) => {
         const { ftm, address } = thread.payload as unknown as { ftm: FtmLocation; address: string };
@@ -46,12 +48,17 @@ export function membership(self: NodeRegistration): Element {
         return state.joined ? state : { joined: true };
       },
       // A changed address, and a restart: the FTM registers it again.
-      "ftm.changed": (state, thread) => {
-        if (state.joined) thread.after("tell", 0, "membership.tell");
-      },
+      "ftm.changed": (_state, thread) => thread.after("tell", 0, "membership.tell"),
       "membership.tell": (_state, thread) => {
-        thread.send({ ops: [op("node.hello", "ftm")], payload: { registration: self }, lane: "system", deadlineMs: repeatMs });
+        const { greeted } = thread.volatile;
+        thread.send({
+          ops: [op("node.hello", "ftm"), op("membership.greeted", thread.self)],
+          payload: { registration: self, restarted: !greeted },
+          lane: "system",
+          deadlineMs: repeatMs,
+        });
       },
+      "membership.greeted": (_state, thread) => thread.setVolatile({ greeted: true }),
       [opFailed]: (_state, thread) => {
         const failure = thread.payload["failure"] as Failure;
         const { payload } = thread.payload["message"] as unknown as { payload: DataRecord };
@@ -62,6 +69,8 @@ export function membership(self: NodeRegistration): Element {
       "membership.leaving": (_state, thread) => {
         thread.send({ ops: [op("node.leaving", "ftm"), op("membership.may-leave", thread.self)], payload: { node: self.id }, lane: "system", deadlineMs: repeatMs });
       },
+      // The FTM has moved everything: the node ends.
+      "membership.end": (_state, thread) => thread.command({ kind: "membership.end", args: {} }),
       "membership.may-leave": (_state, thread) => {
         thread.command({ kind: "membership.may-leave", args: {} });
       },

@@ -17,11 +17,11 @@ import {
   type ApplicationEntry,
   comparePlacements,
   executionOf,
+  hasMajority,
   instanceIds,
   type InstanceOrder,
   type InstanceReport,
   type Placement,
-  quorum,
 } from "../shapes.ts";
 import type { NodeView } from "./registration.ts";
 
@@ -111,9 +111,8 @@ function takeReport(thread: Placing, payload: Payload): void {
 
 function decide(thread: Placing): void {
   const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
-  const voters = nodes.filter(({ state }) => state !== "left");
+  if (!hasMajority(nodes)) return;
   const alive = nodes.filter(({ state }) => state === "alive");
-  if (alive.length < quorum(voters.length)) return;
   const lost = nodes.filter(({ state }) => state === "failed" || state === "left").map(({ id }) => id);
   const reports = new Map(thread.volatile.reports);
   const sent = new Map(thread.volatile.sent);
@@ -122,13 +121,24 @@ function decide(thread: Placing): void {
     sent.delete(id);
   }
   thread.setVolatile({ ...thread.volatile, reports, sent });
-  const silent = alive.filter(({ id }) => !reports.has(id));
+  const draining = nodes.filter(({ state }) => state === "draining");
+  const silent = [...alive, ...draining].filter(({ id }) => !reports.has(id));
   for (const { id } of silent) askForReport(thread, id);
   if (silent.length > 0) return;
   // A suspect node may run what nobody else has reported.
   const unsure = nodes.some(({ id, state }) => state === "suspect" && !reports.has(id));
-  const wanted = placeAll(thread, alive, lost, unsure);
+  const wanted = placeAll(thread, alive, [...lost, ...draining.map(({ id }) => id)], unsure);
   for (const { id } of alive) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
+  for (const { id } of draining) {
+    // The old copies end when the new ones run.
+    const staying = wanted.filter((one) => one.node === id).map(({ order: one }) => one);
+    const leaving = (thread.volatile.sent.get(id) ?? []).filter(({ id: instance }) => wanted.some((one) => one.order.id === instance && one.node !== id && !isUp(thread, one)));
+    order(thread, id, [...staying, ...leaving]);
+    const left = (reports.get(id) ?? []).some(({ state }) => state !== "stopped" && state !== "completed" && state !== "failed");
+    if (!left && staying.length + leaving.length === 0 && !(alive.length > 0 && ftmIsOn(thread, id))) {
+      thread.after(`drained ${id}`, 0, "node.drained", { subject: id });
+    }
+  }
 }
 
 /** An execution armor that is being reinstalled finds the question waiting. */
@@ -139,6 +149,16 @@ function askForReport(thread: Placing, node: string): void {
   thread.send({ ops, payload: { epoch: thread.volatile.epoch }, lane: "system", deadlineMs: askAgainMs });
   thread.setVolatile({ ...thread.volatile, askedMs: new Map(thread.volatile.askedMs).set(node, thread.nowMs) });
   thread.after("ask again", askAgainMs, "cluster.changed");
+}
+
+function isUp(thread: Placing, { node, order: { id } }: Wanted): boolean {
+  return thread.volatile.reports.get(node)?.some((report) => report.id === id && report.state === "running") ?? false;
+}
+
+/** A node keeps the FTM until another has taken over. */
+function ftmIsOn(thread: Placing, node: string): boolean {
+  const armors = thread.payload["armors"] as unknown as readonly { armor: string; node: string }[];
+  return armors.some((one) => one.armor === "ftm" && one.node === node);
 }
 
 type Wanted = { readonly node: string; readonly order: InstanceOrder };
@@ -157,8 +177,7 @@ function placeAll(thread: Placing, alive: readonly NodeView[], lost: readonly st
         wanted.push({ node: placed.node, order: makeOrder(entry, id, placed.placement) });
         load.set(placed.node, (load.get(placed.node) ?? 0) + 1);
       } else if (entry.desired === "running" && !entry.completed.includes(id)) {
-        const isNew = entry.revision === 1 && compareEpochs(entry.revisionEpoch, thread.volatile.epoch) === 0;
-        if (placed || isNew || !unsure) pending.push({ entry, id, from: placed });
+        if (placed || isFresh(entry, thread) || !unsure) pending.push({ entry, id, from: placed });
       }
     }
   }
@@ -171,9 +190,14 @@ function placeAll(thread: Placing, alive: readonly NodeView[], lost: readonly st
     thread.setVolatile({ ...thread.volatile, number, placed });
     wanted.push({ node: target, order: makeOrder(entry, id, placement) });
     load.set(target, (load.get(target) ?? 0) + 1);
-    if (from) thread.event({ kind: "application.moved", subject: id, node: target, from: from.node });
+    if (from || !isFresh(entry, thread)) thread.event({ kind: "application.moved", subject: id, node: target, from: from?.node ?? null });
   }
   return wanted;
+}
+
+/** Submitted to this FTM: it cannot run anywhere yet. */
+function isFresh(entry: ApplicationEntry, thread: Placing): boolean {
+  return entry.revision === 1 && compareEpochs(entry.revisionEpoch, thread.volatile.epoch) === 0;
 }
 
 /** A crash loop, or a node that cannot run it, moves it while there is a node not yet tried. */

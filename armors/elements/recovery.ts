@@ -91,7 +91,7 @@ export function recovery(self: string): Element {
     const others = usable.filter(({ id }) => id !== self);
     if (others.length === 0) return;
     const inPlace = present && present.node !== self && others.some(({ id }) => id === present.node);
-    if (inPlace) {
+    if (inPlace && present.state !== "failed") {
       if (present.state === "recovering") order(thread, epoch, present.node, "heartbeat", "heartbeat", present);
       return;
     }
@@ -104,7 +104,9 @@ export function recovery(self: string): Element {
         lane: "system",
       });
     }
-    const target = [...others].sort((a, b) => (a.id < b.id ? -1 : 1))[0]!;
+    // One that has failed for good is not put where it failed, if there is another place.
+    const failedOn = present?.state === "failed" ? present.node : "";
+    const target = [...others].sort((a, b) => Number(a.id === failedOn) - Number(b.id === failedOn) || (a.id < b.id ? -1 : 1))[0]!;
     order(thread, epoch, target.id, "heartbeat", "heartbeat");
   }
 }

@@ -12,7 +12,7 @@ import { OperationError } from "../../core/errors.ts";
 import { type Epoch, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ArmorReport, daemonOf, type NodeRegistration, type NodeState, quorum } from "../shapes.ts";
+import { type ArmorReport, daemonOf, hasMajority, type NodeRegistration, type NodeState } from "../shapes.ts";
 import type { LivenessChange, LivenessTarget } from "./liveness_poll.ts";
 import type { FtmBegin } from "./takeover.ts";
 
@@ -43,7 +43,7 @@ export function registration(self: string): Element {
   const setNode = (thread: Registering, node: NodeView): void =>
     thread.setVolatile({ ...thread.volatile, nodes: new Map(thread.volatile.nodes).set(node.id, node) });
 
-  const target = ({ id, address }: NodeRegistration | NodeView): LivenessTarget => ({
+  const target = ({ id, address }: Pick<NodeView, "id" | "address">): LivenessTarget => ({
     id: `guard@${id}`,
     address,
     suspectMisses: timing.nodeSuspectMisses,
@@ -69,6 +69,13 @@ export function registration(self: string): Element {
 
   const changed = (thread: Registering): void => thread.insert(op("cluster.changed"));
 
+  /** The FTM's own node is to be absent: another FTM takes over first, if there is a node for it. */
+  const handOver = (thread: Registering, id: string): void => {
+    if (id !== self || ![...thread.volatile.nodes.values()].some((node) => node.id !== self && node.state === "alive")) return;
+    const payload = { gone: thread.volatile.epoch, avoid: [self] };
+    thread.send({ ops: [op("ftm.hand-over", "heartbeat")], payload, lane: "system", deadlineMs: timing.takeoverRetryMs });
+  };
+
   return element<DataRecord, Volatile>({
     name: "registration",
     version: 1,
@@ -76,14 +83,17 @@ export function registration(self: string): Element {
     volatile: () => ({ epoch: epochZero, nodes: new Map(), armors: new Map() }),
     handlers: {
       "ftm.begin": (_state, thread) => {
-        const { epoch, reports, dead } = thread.payload["begin"] as unknown as FtmBegin;
+        const { epoch, reports, dead, avoid } = thread.payload["begin"] as unknown as FtmBegin;
         const entries = Object.assign({}, ...reports.map(({ table }) => table.entries)) as { [key: string]: Data };
         const nodes = new Map<string, NodeView>();
         for (const [key, value] of Object.entries(entries)) {
           if (!key.startsWith("node:")) continue;
-          const { id, name, address, left } = value as NodeRegistration;
+          const { id, name, address, left, draining } = value as NodeRegistration;
           const reported = reports.some(({ node }) => node === id);
-          nodes.set(id, { id, name, address, reported, state: left ? "left" : reported ? "alive" : "suspect", plannedUntilMs: 0 });
+          const absent = avoid.includes(id) && !draining;
+          const state = left ? "left" : draining ? "draining" : reported && !absent ? "alive" : "suspect";
+          const plannedUntilMs = absent ? thread.nowMs + timing.plannedAbsenceMs : 0;
+          nodes.set(id, { id, name, address, reported, state, plannedUntilMs });
         }
         thread.setVolatile({ ...thread.volatile, epoch, nodes });
         for (const report of reports) setArmors(thread, report.node, report.armors);
@@ -121,7 +131,7 @@ export function registration(self: string): Element {
           // A known name with a new id: a new node that inherits nothing.
           nodes.delete(same.id);
           const { id, name, address } = same;
-          thread.payload["replaced"] = { [`node:${id}`]: { id, name, address, left: true } };
+          thread.payload["replaced"] = { [`node:${id}`]: { id, name, address, draining: false, left: true } };
         }
         const { id, name, address } = wanted;
         const before = nodes.get(id);
@@ -136,7 +146,18 @@ export function registration(self: string): Element {
       "node.hello": (_state, thread) => {
         const { id, name, address } = thread.payload["registration"] as NodeRegistration;
         const node = thread.volatile.nodes.get(id);
-        if (!node || node.state === "left") return;
+        if (!node) return;
+        if (node.state === "left") {
+          // Started again after it had left, it belongs to the cluster once more; a last word of the one that left does not count.
+          if (thread.payload["restarted"] !== true) return;
+          setNode(thread, { ...node, state: "alive", address, reported: false, plannedUntilMs: 0 });
+          thread.event({ kind: "node.joined", subject: name, node: id });
+          announce(thread, id);
+          thread.payload["registration"] = { id, name, address, draining: false, left: false };
+          thread.payload["targets"] = id === self ? [] : [target({ id, address })];
+          thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), op("cluster.changed"));
+          return;
+        }
         if (node.plannedUntilMs > 0 || node.state === "failed") {
           if (node.state === "failed") thread.event({ kind: "node.returned", subject: name, node: id });
           setNode(thread, { ...node, state: "alive", reported: node.state !== "failed" && node.reported, plannedUntilMs: 0 });
@@ -144,7 +165,8 @@ export function registration(self: string): Element {
         }
         if (node.address === address) return;
         setNode(thread, { ...thread.volatile.nodes.get(id)!, address });
-        thread.payload["targets"] = [target({ id, name, address, left: false })];
+        thread.payload["registration"] = { id, name, address, draining: node.state === "draining", left: false };
+        thread.payload["targets"] = [target({ id, address })];
         thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), op("cluster.changed"));
       },
       "node.leaving": (_state, thread) => {
@@ -152,27 +174,45 @@ export function registration(self: string): Element {
         if (!node) return;
         setNode(thread, { ...node, state: "suspect", plannedUntilMs: thread.nowMs + timing.plannedAbsenceMs });
         thread.event({ kind: "node.suspected", subject: node.name, node: node.id, cause: "planned absence" });
-        if (node.id === self && [...thread.volatile.nodes.values()].some(({ id, state }) => id !== self && state === "alive")) {
-          thread.send({
-            ops: [op("ftm.hand-over", "heartbeat")],
-            payload: { gone: thread.volatile.epoch, avoid: [self] },
-            lane: "system",
-            deadlineMs: timing.takeoverRetryMs,
-          });
-        }
+        handOver(thread, node.id);
         changed(thread);
       },
       "node.down": (_state, thread) => {
         const id = (thread.payload["args"] as { node?: string }).node ?? thread.payload["node"] as string;
         const node = thread.volatile.nodes.get(id);
         if (!node) throw new OperationError("refused", `there is no node "${id}"`);
-        setNode(thread, { ...node, state: "left" });
+        if (node.state === "left") {
+          thread.payload["answer"] = { ok: true, changed: false };
+          return;
+        }
+        if (node.state !== "draining") thread.event({ kind: "node.draining", subject: node.name, node: id });
+        setNode(thread, { ...node, state: "draining" });
         const { name, address } = node;
-        thread.payload["registration"] = { id, name, address, left: true };
-        thread.payload["unwatch"] = [`guard@${id}`];
+        thread.payload["registration"] = { id, name, address, draining: true, left: false };
         thread.payload["answer"] = { ok: true, changed: true };
+        thread.payload["subject"] = id;
+        thread.insert(op("node.register"), op("table.commit"), op("node.hand-over"), op("cluster.changed"));
+      },
+      "node.hand-over": (_state, thread) => handOver(thread, thread.payload["subject"] as string),
+      // Nothing runs on it any more: it may end.
+      "node.drained": (_state, thread) => {
+        const id = thread.payload["subject"] as string;
+        const node = thread.volatile.nodes.get(id);
+        if (!node || node.state !== "draining") {
+          thread.finish();
+          return;
+        }
+        const { name, address } = node;
+        setNode(thread, { ...node, state: "left" });
+        thread.payload["registration"] = { id, name, address, draining: false, left: true };
+        thread.payload["unwatch"] = [`guard@${id}`];
         thread.event({ kind: "node.left", subject: name, node: id });
-        thread.insert(op("liveness.unwatch"), op("node.register"), op("table.commit"), op("cluster.changed"));
+        thread.insert(op("liveness.unwatch"), op("node.register"), op("table.commit"), op("node.dismiss"), op("cluster.changed"));
+      },
+      "node.dismiss": (_state, thread) => {
+        const id = thread.payload["subject"] as string;
+        const payload = { epoch: thread.volatile.epoch };
+        thread.send({ ops: [op("epoch.guard", daemonOf(id)), op("membership.end", daemonOf(id))], payload, lane: "system" });
       },
       "liveness.changed": (_state, thread) => {
         for (const { id, liveness, silentMs } of thread.payload["changes"] as LivenessChange[]) {
@@ -185,12 +225,12 @@ export function registration(self: string): Element {
           } else if (liveness === "failed") {
             thread.payload["subjects"] = [...(thread.payload["subjects"] as string[] ?? []), node.id];
             thread.insert(op("node.confirm"));
-          } else if (liveness === "alive" && node.state !== "alive") {
+          } else if (liveness === "alive" && node.state !== "alive" && node.state !== "draining") {
             if (node.state === "failed") {
               thread.event({ kind: "node.returned", subject: node.name, node: node.id });
               announce(thread, node.id);
             }
-            setNode(thread, { ...node, state: "alive", reported: node.state !== "failed" && node.reported });
+            setNode(thread, { ...node, state: "alive", reported: node.state !== "failed" && node.reported, plannedUntilMs: 0 });
             changed(thread);
           }
         }
@@ -200,14 +240,13 @@ export function registration(self: string): Element {
         const node = thread.volatile.nodes.get(subject);
         if (!node || node.state === "failed" || node.state === "left") return;
         if (thread.nowMs < node.plannedUntilMs) return;
-        const voters = [...thread.volatile.nodes.values()].filter(({ state }) => state !== "left");
-        const alive = voters.filter(({ id, state }) => id !== subject && state === "alive");
-        if (alive.length < quorum(voters.length)) return;
+        const accused = node.state === "alive" || node.state === "draining" ? 1 : 0;
+        if (!hasMajority([...thread.volatile.nodes.values()], accused)) return;
         setNode(thread, { ...node, state: "failed", reported: false });
         const armors = new Map(thread.volatile.armors);
         for (const [id, { node: at }] of armors) if (at === subject) armors.delete(id);
         thread.setVolatile({ ...thread.volatile, armors });
-        thread.event({ kind: "node.failed", subject: node.name, node: subject, detectedBy: "ftm", durationMs: silentMs });
+        thread.event({ kind: "node.failed", subject: node.name, node: subject, detectedBy: "ftm", durationMs: silentMs < 0 ? null : silentMs });
         changed(thread);
       },
       "nodes.read": (_state, thread) => {

@@ -46,6 +46,8 @@ export type FtmBegin = {
   readonly leader: string;
   /** Nodes the leader holds dead. */
   readonly dead: readonly string[];
+  /** Nodes that are about to be absent. */
+  readonly avoid: readonly string[];
   readonly durationMs: number;
 };
 
@@ -93,6 +95,7 @@ export function takeover(node: string): Element {
         cause: request.cause,
         leader: thread.self,
         dead: request.dead,
+        avoid: request.avoid,
         durationMs: thread.nowMs - attempt.startedMs,
       } satisfies FtmBegin as unknown as DataRecord,
     };

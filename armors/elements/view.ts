@@ -8,7 +8,7 @@ import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
 import type { Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ApplicationEntry, daemonOf, instanceIds, type InstanceReport, type InstanceState, quorum } from "../shapes.ts";
+import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState } from "../shapes.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
 
 /** Payload field `view` of `view.update`. */
@@ -80,11 +80,10 @@ function build(payload: { readonly [field: string]: Data }): View {
   const table = payload["table"] as { readonly [key: string]: Data };
   const instances = payload["instances"] as unknown as { readonly [id: string]: InstanceReport & { readonly node: string } };
   const placed = payload["placed"] as { readonly [id: string]: { readonly node: string } };
-  const voters = nodes.filter(({ state }) => state !== "left");
   const entries = Object.keys(table).filter((key) => key.startsWith("app:")).sort().map((key) => table[key] as unknown as ApplicationEntry);
   return {
     epoch: payload["epoch"] as Epoch,
-    stale: voters.filter(({ state }) => state === "alive").length < quorum(voters.length),
+    stale: !hasMajority(nodes),
     nodes: nodes.map(({ id, name, address, state }) => ({ id, name, address, state })),
     armors,
     applications: entries.map((entry) => {

@@ -42,8 +42,11 @@ export type Registered = {
 /** The way to another node is there: what waits for it may be sent again at once. */
 export type LinkUp = { readonly type: "link-up" };
 
+/** The daemon will not have this armor. */
+export type Refused = { readonly type: "refused"; readonly reason: string };
+
 /** Anything on a local link. */
-export type LocalFrame = Frame | Register | Registered | LinkUp;
+export type LocalFrame = Frame | Register | Registered | LinkUp | Refused;
 
 /** How an armor holds on to its daemon. */
 export interface DaemonLinkOptions {
@@ -87,6 +90,7 @@ export class DaemonLink {
             this.#retryMs = retryFirstMs;
             onRegistered(frame);
           } else if (frame.type === "link-up") onLinkUp();
+          else if (frame.type === "refused") onRefused(frame.reason);
           else if (frame.type !== "register") onFrame(frame);
         }
       },

@@ -13,10 +13,9 @@ import type { Application } from "../application_schema.ts";
 import { cleanEnvironment } from "../environment.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readIdentity } from "./identity.ts";
-import { readLaunchRecord } from "./launch_record.ts";
+import { listLaunches, pruneLaunches, readLaunchRecord } from "./launch_record.ts";
 import { watchLaunch } from "./launch_watch.ts";
 import { launch } from "./launcher.ts";
-import { rotateLog } from "./log_file.ts";
 import { killGroup, signalGroup, stopGracefully } from "./process_group.ts";
 import { isAlive, programState } from "./process_table.ts";
 import { findProgram, lookupText, standardEnvironment } from "./program_lookup.ts";
@@ -35,6 +34,9 @@ type Watched = {
 type Local = (op: string, payload: Payload) => void;
 type LaunchArgs = { readonly id: string; readonly launch: number; readonly application: Application };
 type AdoptArgs = LaunchArgs & { readonly boot: string; readonly stopping: boolean; readonly graceMs: number };
+
+/** Launch records kept of each instance. */
+const launchesKept = 10;
 
 /** A group that does not die is asked again; it cannot be replaced before. */
 const killWithinMs = 5_000;
@@ -81,11 +83,14 @@ export function programHost(data: DataDir): {
     });
   };
 
-  const start = async ({ id, launch: number, application }: LaunchArgs, local: Local): Promise<void> => {
+  /** @param again The launch was ordered before: a record under its number is its own. */
+  const start = async ({ id, launch: number, application }: LaunchArgs, local: Local, again: boolean): Promise<void> => {
+    const running = again ? undefined : runningLaunch(data, id);
+    if (running !== undefined && running !== number) return local("program.taken", { id, launch: number, number: running, running: true });
     const user = application.user === null ? currentUser() : findUser(application.user);
     if (!user) return local("program.cannot", { id, launch: number, reason: `there is no user "${application.user}"` });
     const logFile = data.log(application.name, id);
-    rotateLog(logFile);
+    pruneLaunches(data.launches(id), launchesKept);
     const outcome = await launch({
       data,
       instance: id,
@@ -106,6 +111,9 @@ export function programHost(data: DataDir): {
     if (outcome.ok) {
       local("program.started", { id, launch: number, process: outcome.program });
       watch(id, number, outcome.program, local, false);
+    } else if (outcome.code === "exists" && !again && readLaunchRecord(data.launch(id, number))?.state === "ended") {
+      const newest = listLaunches(data.launches(id)).at(-1) ?? number;
+      local("program.taken", { id, launch: number, number: newest, running: false });
     } else if (outcome.code === "exists") adopt({ id, launch: number, application, boot: bootId(), stopping: false, graceMs: 0 }, local);
     else if (outcome.code === "refused") local("program.cannot", { id, launch: number, reason: outcome.reason });
     else local("program.exited", { id, launch: number, status: 127, reason: outcome.reason });
@@ -120,7 +128,7 @@ export function programHost(data: DataDir): {
     if (boot !== bootId() || (record?.program && record.program.bootId !== bootId())) {
       return local("program.rebooted", { id, launch: number });
     }
-    if (record === undefined) return void start(args, local);
+    if (record === undefined) return void start(args, local, true);
     if (record.program === undefined) {
       // The shim is at work, or died between its two lines.
       setTimeout(() => adopt(args, local), 20);
@@ -133,7 +141,7 @@ export function programHost(data: DataDir): {
 
   return {
     command: ({ kind, args }, local) => {
-      if (kind === "program.launch") void start(args as unknown as LaunchArgs, local as Local);
+      if (kind === "program.launch") void start(args as unknown as LaunchArgs, local as Local, false);
       else if (kind === "program.adopt") adopt(args as unknown as AdoptArgs, local as Local);
       else if (kind === "program.stop" || kind === "program.kill") {
         const { id, launch: number, graceMs } = args as unknown as { id: string; launch: number; graceMs: number };
@@ -148,6 +156,14 @@ export function programHost(data: DataDir): {
       return lookFor(args as unknown as Application);
     },
   };
+}
+
+/** Number of a launch of this instance whose program lives: the armor has lost its memory of it. */
+function runningLaunch(data: DataDir, id: string): number | undefined {
+  return listLaunches(data.launches(id)).findLast((number) => {
+    const record = readLaunchRecord(data.launch(id, number));
+    return record?.program !== undefined && record.state === "running" && isAlive(record.program);
+  });
 }
 
 /** @returns Why this node cannot launch the application; empty if it can. */

@@ -34,7 +34,7 @@ import { GuardWatch } from "./guard_watch.ts";
 import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
 import { readIdentity, unjoined, writeIdentity } from "./identity.ts";
 import { joinCluster } from "./join.ts";
-import type { LinkUp, LocalFrame, Register } from "./local_link.ts";
+import type { LinkUp, LocalFrame, Refused, Register } from "./local_link.ts";
 import { tryLock } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
 import { Peers } from "./peers.ts";
@@ -84,6 +84,8 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     diagnose: ({ op, element, code, error }) => log(`${op} at ${element || "no element"}: ${code}: ${error instanceof Error ? error.stack : String(error)}`),
     ...(restored.snapshot && { restored: { snapshot: restored.snapshot, records: restored.records } }),
   });
+  // After damage the log goes on only behind a new snapshot.
+  if (!restored.complete) kernel.needsSnapshot = true;
   const self: ArmorReport = {
     armor,
     role: "daemon",
@@ -159,6 +161,8 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
         return hopeless(String(args["text"]));
       case "membership.may-leave":
         return void handOver();
+      case "membership.end":
+        return void endNode();
       case "guard.hung":
         return void guard.hung();
       case "dead-letter":
@@ -179,7 +183,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
         for (const bytes of frames) {
           const frame = decode(bytes) as LocalFrame;
           if (frame.type === "register") registered = register(link, frame);
-          else if (registered !== undefined && frame.type !== "registered" && frame.type !== "link-up" && frame.from === registered) router.fromHere(frame, bytes);
+          else if (registered !== undefined && "from" in frame && frame.from === registered) router.fromHere(frame, bytes);
         }
       },
       onClose: () => {
@@ -188,7 +192,14 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     };
   };
 
-  function register(link: FrameLink, { armor: of, role, process: identityOf, generation, elements }: Register): string {
+  function register(link: FrameLink, { armor: of, role, process: identityOf, generation, elements }: Register): string | undefined {
+    const living = processes.living(of);
+    const known = of in (kernel.state("local_armors") as object);
+    if ((living && living.pid !== identityOf.pid) || !known) {
+      const why = living ? `is registered already (pid ${living.pid})` : "is not placed on this node: the fault-tolerance manager decides that";
+      link.send(encode({ type: "refused", reason: `cannot start ${role}: armor "${of}" ${why}` } satisfies Refused));
+      return undefined;
+    }
     const kept = (kernel.state("local_armors") as { [armor: string]: { generation: Generation; begin: DataRecord | null } })[of];
     processes.adopt(of, identityOf);
     router.attach(of, link);
@@ -312,6 +323,12 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
+
+  /** The node has left: nothing of it stays behind. */
+  async function endNode(): Promise<void> {
+    await processes.endAll();
+    leave?.(0);
+  }
 
   async function handOver(): Promise<void> {
     for (const until = nowMs() + timing.takeoverRetryMs; nowMs() < until;) {
