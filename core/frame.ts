@@ -33,6 +33,8 @@ export interface WelcomeFrame extends FrameEnds {
   readonly marks: { readonly system: number; readonly user: number };
   /** False: the receiver knows nothing of this channel; its marks are 0. */
   readonly known: boolean;
+  /** It began anew by order, without a checkpoint: what it had handled before is not in doubt but over. */
+  readonly fresh?: true;
   readonly attempt: number;
   /** User messages that may be sent beyond the mark. */
   readonly window: number;

@@ -189,7 +189,8 @@ export class Microkernel {
   #channel(peer: ArmorId): ReliableChannel {
     let channel = this.#channels.get(peer);
     if (!channel) {
-      channel = new ReliableChannel(this.armor, peer, this.generation, this.#attempt());
+      const fresh = this.#options.restored === undefined;
+      channel = new ReliableChannel(this.armor, peer, this.generation, this.#attempt(), undefined, undefined, fresh);
       this.#channels.set(peer, channel);
     }
     return channel;

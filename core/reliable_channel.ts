@@ -83,6 +83,7 @@ export class ReliableChannel {
    * @param attempt Random start of the numbers that tie `welcome` to `hello`.
    * @param saved What a checkpoint holds; of another generation: this is a rewind.
    * @param deadlineOf Absolute deadline of a restored message.
+   * @param fresh This armor began without a checkpoint.
    */
   constructor(
     readonly self: ArmorId,
@@ -91,6 +92,7 @@ export class ReliableChannel {
     attempt: number,
     saved?: ChannelSnapshot,
     deadlineOf: (body: Uint8Array) => number | undefined = () => undefined,
+    readonly fresh = false,
   ) {
     this.#attempt = attempt;
     this.#numbered = saved?.numbered ?? generation;
@@ -300,6 +302,7 @@ export class ReliableChannel {
       toGeneration: frame.fromGeneration,
       marks,
       known,
+      ...(this.fresh && !known && { fresh: true }),
       attempt: frame.attempt,
       window: 0,
     });
@@ -324,7 +327,7 @@ export class ReliableChannel {
       if (rewound || mark < this.#acked[lane] || (!frame.known && base !== undefined)) {
         inDoubt.push(...waiting.slice(0, transmitted).map(({ body }) => body));
       }
-      if (frame.known || rewound) lost += Math.max(0, this.#acked[lane] - mark);
+      if (frame.known || (rewound && !frame.fresh)) lost += Math.max(0, this.#acked[lane] - mark);
       if (base !== undefined) lost += Math.max(0, mark - (base - 1));
       if ((waiting[0]?.sequence ?? this.#next[lane]) !== mark + 1) renumbered = true;
       if (dropped > 0) this.dirty = "agreement";

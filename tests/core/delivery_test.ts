@@ -167,6 +167,24 @@ describe("rewind", () => {
       { seed: 3, numRuns: 120, includeErrorInReport: true },
     ), slowMs);
 
+  test("is not said of an armor that began anew by order; only what was on its way is in doubt", () => {
+    const network = makeNetwork(1, kindNetwork);
+    for (const token of ["1", "2"]) network.local("a", "ledger.send", { token, to: "b" });
+    network.advance(100);
+    network.renew("b");
+    network.local("b", "ledger.send", { token: "3", to: "a" });
+    network.advance(1_000);
+    expect(network.events).toEqual([]);
+    network.cut.add("a b");
+    network.local("a", "ledger.send", { token: "4", to: "b" });
+    network.advance(100);
+    network.cut.clear();
+    network.renew("b");
+    network.advance(5_000);
+    expect(network.events).toMatchObject([{ armor: "a", event: { kind: "armor.rewound", subject: "b", inDoubt: 1 } }]);
+    expect(network.state<Ledger>("b", "ledger").taken.map(([token]) => token)).toEqual(["4"]);
+  });
+
   test("is reported by a peer that had nothing to say", () => {
     const network = makeNetwork(1, kindNetwork);
     network.local("a", "ledger.send", { token: "1", to: "b" });

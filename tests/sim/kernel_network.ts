@@ -37,7 +37,7 @@ export type SimulatedWork = (key: string, args: Data) => { readonly delayMs: num
 export interface SimulatedArmor {
   readonly id: string;
   readonly elements: readonly Element[];
-  readonly store: KernelStore;
+  store: KernelStore;
   generation: Generation;
   /** `undefined` while crashed. */
   kernel: Microkernel | undefined;
@@ -149,6 +149,17 @@ export class KernelNetwork {
     this.restart(id);
   }
 
+  /** Crash and begin anew under a new generation, without a checkpoint. */
+  renew(id: string): void {
+    const armor = this.armor(id);
+    this.#die(armor);
+    armor.store = new KernelStore();
+    armor.generation = { ...armor.generation, epoch: armor.generation.epoch + 1 };
+    armor.kernel = this.#make(armor);
+    armor.store.writeSnapshot(armor.kernel.snapshot());
+    this.#step(armor, { kind: "start" });
+  }
+
   /** Write a snapshot, as the host may at any time. */
   snapshot(id: string): void {
     const armor = this.armor(id);
@@ -186,7 +197,7 @@ export class KernelNetwork {
       elements: armor.elements,
       random: seededRandom(this.random.below(2 ** 31)),
       ...(this.#eventSink !== undefined && { eventSink: this.#eventSink }),
-      ...(armor.store.commit > 0 || armor.life > 0 ? { restored: armor.store.restore() } : {}),
+      ...(armor.store.empty ? {} : { restored: armor.store.restore() }),
     });
   }
 

@@ -28,6 +28,11 @@ export class KernelStore {
     this.#folded ??= this.#fold();
   }
 
+  /** Nothing was written yet. */
+  get empty(): boolean {
+    return this.#snapshots.length === 0;
+  }
+
   /** Number of the newest commit kept. */
   get commit(): number {
     return Math.max(this.#records.at(-1)?.commit ?? 0, this.#snapshots.at(-1)?.commit ?? 0);
