@@ -73,7 +73,7 @@ export function applicationTable(node: string): Element {
         thread.insert(op("table.begin-spread"));
         return { ...freshest.entries, version: { epoch, sequence: 1 } };
       },
-      "table.begin-spread": (state, thread) => spread(state, thread, registered(state)),
+      "table.begin-spread": (state, thread) => spread(state, thread, registered(state, node)),
       "table.read": (state, thread) => {
         thread.payload["table"] = tableEntries(state);
       },
@@ -107,7 +107,7 @@ export function applicationTable(node: string): Element {
           for (const field of ["nodes", "table", "armors", "heard"]) delete thread.payload[field];
           return;
         }
-        spread(state, thread, registered(state));
+        spread(state, thread, registered(state, node));
         const key = thread.block({ kind: "wait", timeoutMs: commitWithinMs });
         const waiting = [...thread.volatile.waiting.slice(-1_000), { key, version: state.version }];
         thread.setVolatile({ ...thread.volatile, waiting });
@@ -145,9 +145,10 @@ export function applicationTable(node: string): Element {
   });
 }
 
-function registered(state: State): string[] {
+/** Nodes that keep the table; the FTM's own in any case, also while it leaves as the last one. */
+function registered(state: State, own: string): string[] {
   return Object.entries(state)
-    .filter(([key, value]) => key.startsWith("node:") && !(value as NodeRegistration).left)
+    .filter(([key, value]) => key.startsWith("node:") && (key.slice(5) === own || !(value as NodeRegistration).left))
     .map(([key]) => key.slice(5));
 }
 
@@ -159,7 +160,7 @@ function isSettled(
   version: TableVersion,
   own: string,
 ): boolean {
-  const ids = registered(state);
+  const ids = registered(state, own);
   const have = ids.filter((id) => stored[id] && compareVersions(stored[id], version) >= 0);
   if (!have.includes(own)) return false;
   if (ids.length !== 2) return have.length >= quorum(ids.length);
