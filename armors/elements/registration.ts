@@ -107,7 +107,9 @@ export function registration(self: string): Element {
         const { node: id, armors } = thread.payload as unknown as { node: string; armors: ArmorReport[] };
         const node = thread.volatile.nodes.get(id);
         if (!node || node.state === "left") return;
-        setNode(thread, { ...node, reported: true });
+        // Held dead by the leader of the takeover, it speaks: a poll that found it alive from the start says nothing.
+        const back = node.state === "suspect" && !node.reported && node.plannedUntilMs === 0;
+        setNode(thread, { ...node, reported: true, state: back ? "alive" : node.state });
         for (const { armor, incarnation } of armors) {
           const other = thread.volatile.armors.get(armor);
           if (!other || other.node === id || other.incarnation.placement <= incarnation.placement) continue;
