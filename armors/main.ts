@@ -53,6 +53,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function start(argv: readonly string[]): Promise<Status> {
+  // What `armor demo` runs: it starts often and must be up at once.
+  if (argv[0] === "demo-app") return (await import("../cli/demo/application.ts")).serveApplication(argv.slice(1));
   const role = roleOf(argv);
   if (role === undefined) return (await import("../cli/main.ts")).runCli([...argv]);
   const entry = Object.hasOwn(roles, role) ? roles[role] : undefined;
