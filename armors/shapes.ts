@@ -48,6 +48,18 @@ export type ArmorReport = {
 /** Orders table versions: epoch of writing, then sequence. */
 export type TableVersion = { readonly epoch: Epoch; readonly sequence: number };
 
+/** A copy of the table as it travels. */
+export type TableCopy = {
+  readonly version: TableVersion;
+  /** Last versions of earlier epochs, and of copies merged, that it contains. */
+  readonly lineage: readonly TableVersion[];
+  /** Under `app:NAME`, `gone:NAME` and `node:ID`. */
+  readonly entries: { readonly [key: string]: Data };
+};
+
+/** A removed application: what a returning node must not bring back. */
+export type Tombstone = { readonly revision: number; readonly revisionEpoch: Epoch };
+
 /** What an operator wants of one application. */
 export type ApplicationEntry = {
   readonly application: Application;
@@ -103,7 +115,7 @@ export type InstanceReport = {
 export type NodeReport = {
   readonly node: string;
   readonly armors: readonly ArmorReport[];
-  readonly table: { readonly version: TableVersion; readonly entries: { readonly [key: string]: Data } };
+  readonly table: TableCopy;
 };
 
 /** An armor as a daemon keeps it. */

@@ -1,28 +1,117 @@
 /**
- * Versions of the application table: which copy is fresher, and how one is told
- * to daemons.
+ * Versions of the application table: which copy is fresher, which has gone its
+ * own way while the nodes could not reach each other, and how two are merged.
  *
  * @module
  */
-import type { Data } from "../core/data.ts";
+import { type Data, dataEqual } from "../core/data.ts";
 import { compareEpochs } from "../core/generation.ts";
-import type { TableVersion } from "./shapes.ts";
+import type { ApplicationEntry, TableCopy, TableVersion, Tombstone } from "./shapes.ts";
 
 /** Payload field `store`: the whole table, or the difference from version `base`. */
 export type TableStore = {
   readonly version: TableVersion;
+  readonly lineage: readonly TableVersion[];
   readonly base: TableVersion | null;
   readonly set: { readonly [key: string]: Data };
   readonly unset: readonly string[];
 };
+
+/** Past epochs whose last version is remembered; an older copy is merged, which is always safe. */
+const lineageMax = 64;
 
 /** Version order: epoch of writing, then sequence. */
 export function compareVersions(a: TableVersion, b: TableVersion): number {
   return compareEpochs(a.epoch, b.epoch) || a.sequence - b.sequence;
 }
 
-/** The entries without the version. */
+/** The entries without version and lineage. */
 export function tableEntries(state: { readonly [key: string]: Data }): { [key: string]: Data } {
-  const { version: _version, ...entries } = state;
+  const { version: _version, lineage: _lineage, ...entries } = state;
   return entries;
+}
+
+/** Whether everything in `version` is contained in a table with this version and lineage. */
+export function contains(table: Pick<TableCopy, "version" | "lineage">, version: TableVersion): boolean {
+  if (version.epoch.number === 0) return true;
+  return [table.version, ...table.lineage].some((known) =>
+    compareEpochs(known.epoch, version.epoch) === 0 && version.sequence <= known.sequence
+  );
+}
+
+/** The lineage of a table that goes on from, or has taken in, these versions. */
+export function extendLineage(lineage: readonly TableVersion[], versions: readonly TableVersion[]): TableVersion[] {
+  let next = [...lineage];
+  for (const version of versions) {
+    if (version.epoch.number === 0) continue;
+    next = next.filter((known) => compareEpochs(known.epoch, version.epoch) !== 0);
+    const known = lineage.find(({ epoch }) => compareEpochs(epoch, version.epoch) === 0);
+    next.push(known && known.sequence > version.sequence ? known : version);
+  }
+  return next.slice(-lineageMax);
+}
+
+/** What merging changes in our table. */
+export type Merge = {
+  readonly set: { readonly [key: string]: Data };
+  readonly unset: readonly string[];
+  /** Applications of which an acknowledged change of one side gave way, with what was lost. */
+  readonly superseded: readonly { readonly name: string; readonly revision: number; readonly epoch: number }[];
+};
+
+/**
+ * Take in a copy that went its own way. Of two versions of one application the
+ * higher (epoch, revision) stays; a removal counts as a revision.
+ *
+ * @param basis Our entries as they were when we last shared them; a version that is still there was not changed.
+ */
+export function mergeTables(
+  ours: { readonly [key: string]: Data },
+  theirs: { readonly [key: string]: Data },
+  basis: { readonly [key: string]: Data },
+): Merge {
+  const set: { [key: string]: Data } = {};
+  const unset: string[] = [];
+  const superseded: { name: string; revision: number; epoch: number }[] = [];
+  const names = new Set(Object.keys(theirs).filter((key) => /^(app|gone):/.test(key)).map((key) => key.slice(key.indexOf(":") + 1)));
+  for (const name of names) {
+    const [app, gone] = [`app:${name}`, `gone:${name}`];
+    const mine = (ours[app] ?? ours[gone]) as unknown as Revised | undefined;
+    const other = (theirs[app] ?? theirs[gone]) as unknown as Revised;
+    if (mine && dataEqual(mine as unknown as Data, other as unknown as Data)) continue;
+    const order = mine ? compareRevisions(other, mine) : 1;
+    const loser = order > 0 ? mine : other;
+    const before = (basis[app] ?? basis[gone]) as unknown as Revised | undefined;
+    const changed = loser && (!before || compareRevisions(loser, before) > 0);
+    if (changed) superseded.push({ name, revision: loser.revision, epoch: loser.revisionEpoch.number });
+    if (order <= 0) {
+      // Completion is a fact of either side.
+      const both = joinCompleted(ours[app], theirs[app]);
+      if (both) set[app] = both;
+      continue;
+    }
+    const key = theirs[app] !== undefined ? app : gone;
+    set[key] = joinCompleted(theirs[app], ours[app]) ?? theirs[key]!;
+    const otherKey = key === app ? gone : app;
+    if (ours[otherKey] !== undefined) unset.push(otherKey);
+  }
+  for (const [key, value] of Object.entries(theirs)) {
+    if (!/^(app|gone):/.test(key) && ours[key] === undefined) set[key] = value;
+  }
+  return { set, unset, superseded };
+}
+
+type Revised = Pick<ApplicationEntry, "revision" | "revisionEpoch"> & (Tombstone | ApplicationEntry);
+
+function compareRevisions(a: Revised, b: Revised): number {
+  return compareEpochs(a.revisionEpoch, b.revisionEpoch) || a.revision - b.revision;
+}
+
+/** The entry `stays` with the completed instances of `other`, if that changes it. */
+function joinCompleted(stays: Data | undefined, other: Data | undefined): Data | undefined {
+  if (stays === undefined || other === undefined) return undefined;
+  const [a, b] = [stays as unknown as ApplicationEntry, other as unknown as ApplicationEntry];
+  const missing = b.completed.filter((id) => !a.completed.includes(id));
+  if (missing.length === 0 || !dataEqual(a.application as Data, b.application as Data) || a.restart !== b.restart) return undefined;
+  return { ...a, completed: [...a.completed, ...missing] } as unknown as Data;
 }

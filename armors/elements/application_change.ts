@@ -9,7 +9,7 @@ import { OperationError, UsageError } from "../../core/errors.ts";
 import type { Epoch } from "../../core/generation.ts";
 import type { Payload } from "../../core/payload.ts";
 import { type Application, parseApplication } from "../application_schema.ts";
-import type { ApplicationEntry } from "../shapes.ts";
+import type { ApplicationEntry, Tombstone } from "../shapes.ts";
 import type { OperationAnswer } from "./operator.ts";
 
 /** Entries to set and to remove, and what the operator is told. */
@@ -51,7 +51,11 @@ export function changeApplication(table: Table, payload: Payload, epoch: Epoch):
     case "application.restart":
       return changed({ desired: "running", restart: entry.restart + 1, completed: [] });
     case "application.remove":
-      return { set: {}, unset: [key], answer: { ok: true, changed: true } };
+      return {
+        set: { [`gone:${name}`]: { revision: entry.revision + 1, revisionEpoch: epoch } satisfies Tombstone },
+        unset: [key, ...oldestTombstones(table, epoch)],
+        answer: { ok: true, changed: true },
+      };
     default:
       throw new OperationError("usage", `unknown operation "${operation}"`);
   }
@@ -83,5 +87,16 @@ function submit(table: Table, application: Application, epoch: Epoch): Applicati
     );
   }
   const next: ApplicationEntry = { application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] };
-  return { set: { [key]: next }, unset: [], answer: { ok: true, changed: true, revision: 1 } };
+  const gone = `gone:${application.name}`;
+  const unset = table[gone] === undefined ? [] : [gone];
+  return { set: { [key]: next }, unset, answer: { ok: true, changed: true, revision: 1 } };
+}
+
+/** Removals that are remembered; beyond that the oldest are forgotten. */
+const tombstonesMax = 1_000;
+
+function oldestTombstones(table: Table, epoch: Epoch): string[] {
+  const age = (key: string): number => epoch.number - (table[key] as unknown as Tombstone).revisionEpoch.number;
+  const keys = Object.keys(table).filter((key) => key.startsWith("gone:"));
+  return keys.length < tombstonesMax ? [] : keys.sort((a, b) => age(b) - age(a)).slice(0, keys.length - tombstonesMax + 1);
 }

@@ -10,13 +10,13 @@ import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ApplicationEntry, daemonOf, type NodeRegistration, quorum, type TableVersion } from "../shapes.ts";
+import { type ApplicationEntry, daemonOf, type NodeRegistration, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
-import { compareVersions, tableEntries, type TableStore } from "../table_version.ts";
+import { compareVersions, contains, extendLineage, mergeTables, tableEntries, type TableStore } from "../table_version.ts";
 import type { FtmBegin } from "./takeover.ts";
 
-type State = { readonly version: TableVersion } & { readonly [key: string]: Data };
+type State = { readonly version: TableVersion; readonly lineage: readonly TableVersion[] } & { readonly [key: string]: Data };
 type Waiting = { readonly key: string; readonly version: TableVersion };
 type Volatile = {
   /** What each daemon has confirmed as stored. */
@@ -26,6 +26,8 @@ type Volatile = {
   /** Changes since the version before, for those who have that. */
   readonly last: TableStore | null;
   readonly waiting: readonly Waiting[];
+  /** Entries as this FTM found them. */
+  readonly basis: { readonly [key: string]: Data };
 };
 type Table = Thread<Volatile>;
 
@@ -37,7 +39,8 @@ export function applicationTable(node: string): Element {
     const version = { epoch: state.version.epoch, sequence: state.version.sequence + 1 };
     const next: { [key: string]: Data } = { ...state, ...set, version };
     for (const key of unset) delete next[key];
-    thread.setVolatile({ ...thread.volatile, last: { version, base: state.version, set, unset } });
+    const { lineage } = state;
+    thread.setVolatile({ ...thread.volatile, last: { version, lineage, base: state.version, set, unset } });
     return next as State;
   };
 
@@ -48,7 +51,7 @@ export function applicationTable(node: string): Element {
       const before = sent[id];
       if (before && compareVersions(before, state.version) === 0) continue;
       const follows = before && last?.base && compareVersions(before, last.base) === 0;
-      const store: TableStore = follows ? last : { version: state.version, base: null, set: tableEntries(state), unset: [] };
+      const store: TableStore = follows ? last : { version: state.version, lineage: state.lineage, base: null, set: tableEntries(state), unset: [] };
       const delivered = thread.send({
         ops: [op("epoch.guard", daemonOf(id)), op("table.store", daemonOf(id)), op("table.stored", thread.self)],
         payload: { epoch: state.version.epoch, store: store as unknown as Data, node: id },
@@ -59,11 +62,21 @@ export function applicationTable(node: string): Element {
     thread.setVolatile({ ...thread.volatile, sent });
   };
 
+  /** Take in a copy that went its own way while its node could not be reached. */
+  const takeIn = (state: State, thread: Table, copy: TableCopy): State => {
+    const merge = mergeTables(state, copy.entries, thread.volatile.basis);
+    for (const { name, revision, epoch } of merge.superseded) {
+      thread.event({ kind: "application.superseded", subject: name, node, revision, revisionEpoch: epoch });
+    }
+    const lineage = extendLineage(state.lineage, [...copy.lineage, copy.version]);
+    return change({ ...state, lineage }, thread, merge.set, merge.unset);
+  };
+
   return element<State, Volatile>({
     name: "application_table",
     version: 1,
-    state: { version: { epoch: epochZero, sequence: 0 } },
-    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [] }),
+    state: { version: { epoch: epochZero, sequence: 0 }, lineage: [] },
+    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [], basis: {} }),
     blocking: ["table.commit"],
     handlers: {
       "ftm.begin": (_state, thread) => {
@@ -71,7 +84,13 @@ export function applicationTable(node: string): Element {
         let freshest = reports[0]!.table;
         for (const { table } of reports) if (compareVersions(table.version, freshest.version) > 0) freshest = table;
         thread.insert(op("table.begin-spread"));
-        return { ...freshest.entries, version: { epoch, sequence: 1 } };
+        thread.setVolatile({ ...thread.volatile, basis: freshest.entries });
+        const lineage = extendLineage(freshest.lineage, [freshest.version]);
+        let state: State = { ...freshest.entries, version: { epoch, sequence: 1 }, lineage };
+        for (const { table } of reports) if (!contains(state, table.version)) state = takeIn(state, thread, table);
+        // What was just merged is not a difference to anything the daemons have.
+        thread.setVolatile({ ...thread.volatile, last: null });
+        return state;
       },
       "table.begin-spread": (state, thread) => spread(state, thread, registered(state, node)),
       "table.read": (state, thread) => {
@@ -114,7 +133,14 @@ export function applicationTable(node: string): Element {
         thread.after("settle", 0, "table.settle-now");
       },
       "table.stored": (state, thread) => {
-        const { node: id, stored } = thread.payload as unknown as { node: string; stored: TableVersion };
+        const { node: id, stored, diverged } = thread.payload as unknown as { node: string; stored: TableVersion; diverged?: TableCopy };
+        if (diverged && !contains(state, diverged.version)) {
+          const { [id]: _sent, ...others } = thread.volatile.sent;
+          thread.setVolatile({ ...thread.volatile, sent: others });
+          delete thread.payload["diverged"];
+          thread.insert(op("table.begin-spread"), op("cluster.changed"));
+          return takeIn(state, thread, diverged);
+        }
         const before = thread.volatile.stored[id];
         if (!before || compareVersions(stored, before) > 0) {
           thread.setVolatile({ ...thread.volatile, stored: { ...thread.volatile.stored, [id]: stored } });

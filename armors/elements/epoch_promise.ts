@@ -32,6 +32,14 @@ export function epochPromise(node: string): Element {
     thread.insert(op("ftm.changed"));
     return { promised: ftm.epoch, ftm };
   };
+  /** It still hears the FTM, and the FTM's own daemon does not testify that its process is gone. */
+  const hears = (state: State, thread: Thread): boolean => {
+    const heardMs = (thread.payload["heard"] as Heard)["ftm"];
+    const gone = thread.payload["gone"] as Epoch | null;
+    const testified = gone !== null && state.ftm !== null && compareEpochs(gone, state.ftm.epoch) >= 0;
+    return heardMs !== undefined && heardMs < timing.ftmHeardMs && !testified;
+  };
+
   return element<State>({
     name: "epoch_promise",
     version: 1,
@@ -42,31 +50,37 @@ export function epochPromise(node: string): Element {
         thread.payload["ftm"] = state.ftm;
         thread.insert(op("ftm.changed"));
       },
+      // Asked before anything is promised, so that a cut-off minority does not drive epochs up.
+      "epoch.poll": (_state, thread) => {
+        thread.insert(op("liveness.read"), op("epoch.would"));
+      },
+      "epoch.would": (state, thread) => {
+        const refused = hears(state, thread);
+        thread.payload["vote"] = refused ? { promised: false, epoch: state.promised, because: "hears-ftm" } : { promised: true, epoch: state.promised };
+      },
       "epoch.prepare": (_state, thread) => {
         thread.insert(op("liveness.read"), op("epoch.vote"));
       },
       "epoch.vote": (state, thread) => {
         const epoch = thread.payload["epoch"] as Epoch;
-        const gone = thread.payload["gone"] as Epoch | null;
         if (compareEpochs(epoch, state.promised) <= 0) {
           thread.payload["vote"] = { promised: false, epoch: state.promised, because: "older" };
           return;
         }
-        const heardMs = (thread.payload["heard"] as Heard)["ftm"];
-        const testified = gone !== null && state.ftm !== null && compareEpochs(gone, state.ftm.epoch) >= 0;
-        if (heardMs !== undefined && heardMs < timing.ftmHeardMs && !testified) {
+        if (hears(state, thread)) {
           thread.payload["vote"] = { promised: false, epoch: state.promised, because: "hears-ftm" };
           return;
         }
         thread.payload["vote"] = { promised: true, epoch };
-        thread.payload["report"] = { node, armors: [], table: { version: { epoch: epochZero, sequence: 0 }, entries: {} } } satisfies NodeReport as Data;
+        thread.payload["report"] = { node, armors: [], table: { version: { epoch: epochZero, sequence: 0 }, lineage: [], entries: {} } } satisfies NodeReport as Data;
         thread.insert(op("armors.report"), op("table.report"), op("ftm.fence"));
         return { ...state, promised: epoch };
       },
       "epoch.announce": (state, thread) => {
         const ftm = thread.payload["ftm"] as FtmLocation;
         if (compareEpochs(ftm.epoch, state.promised) < 0) {
-          throw new OperationError("stale-epoch", `epoch ${ftm.epoch.number} is over: ${state.promised.number} was promised`);
+          thread.payload["promised"] = state.promised;
+          return;
         }
         if (state.ftm && compareEpochs(ftm.epoch, state.ftm.epoch) === 0) return;
         return follow(state, thread, ftm);

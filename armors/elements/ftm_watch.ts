@@ -64,7 +64,8 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
           suspectMisses: timing.nodeSuspectMisses,
           failedMisses: timing.heartbeatMisses,
         }];
-        thread.insert(op("liveness.watch"));
+        thread.payload["unwatch"] = ["ftm"];
+        thread.insert(op("liveness.unwatch"), op("liveness.watch"));
       },
       "heartbeat.located": (_state, thread) => {
         const { heartbeat = null, dead = [] } = thread.payload;
@@ -114,7 +115,7 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         // A node that starts a cluster registers itself with its first report.
         const report = thread.payload["report"] as NodeReport;
         if (!bootstrap || Object.keys(report.table.entries).length > 0) return;
-        const table = { version: { epoch: epochZero, sequence: 1 }, entries: { [`node:${node.id}`]: self } };
+        const table = { version: { epoch: epochZero, sequence: 1 }, lineage: [], entries: { [`node:${node.id}`]: self } };
         thread.payload["report"] = { ...report, table };
       },
     },

@@ -181,7 +181,13 @@ export function localArmors(node: string): Element {
         tell(thread);
         return fenced(state, thread, (thread.payload["ftm"] as { epoch: { number: number; node: string } }).epoch);
       },
-      "ftm.fence": (state, thread) => fenced(state, thread, thread.payload["epoch"] as { number: number; node: string }),
+      "ftm.fence": (state, thread) => {
+        const next = fenced(state, thread, thread.payload["epoch"] as { number: number; node: string });
+        if (next === state) return;
+        thread.payload["unwatch"] = ["ftm"];
+        thread.insert(op("liveness.unwatch"));
+        return next;
+      },
     },
   });
 
@@ -192,8 +198,6 @@ export function localArmors(node: string): Element {
     const own = ftm.generation;
     if (own.epoch > epoch.number || (own.epoch === epoch.number && own.node >= epoch.node)) return state;
     thread.command({ kind: "armor.end", args: { armor: "ftm", process: ftm.process } });
-    thread.payload["unwatch"] = ["ftm"];
-    thread.insert(op("liveness.unwatch"));
     const { ftm: _ended, ...rest } = state;
     return rest as State;
   }

@@ -9,7 +9,7 @@
 import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
-import { type Epoch, epochZero } from "../../core/generation.ts";
+import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ArmorReport, daemonOf, hasMajority, type NodeRegistration, type NodeState } from "../shapes.ts";
@@ -53,7 +53,7 @@ export function registration(self: string): Element {
   const announce = (thread: Registering, id: string): void => {
     const { epoch, nodes } = thread.volatile;
     const payload = { ftm: { epoch, node: self }, address: nodes.get(self)?.address ?? null };
-    thread.send({ ops: [op("epoch.announce", daemonOf(id))], payload, lane: "system" });
+    thread.send({ ops: [op("epoch.announce", daemonOf(id)), op("epoch.announced", thread.self)], payload, lane: "system" });
   };
 
   const setArmors = (thread: Registering, node: string, reports: readonly ArmorReport[]): void => {
@@ -102,6 +102,13 @@ export function registration(self: string): Element {
         thread.payload["targets"] = others.map(target);
         thread.payload["subjects"] = others.filter(({ id }) => dead.includes(id)).map(({ id }) => id);
         thread.insert(op("liveness.watch"), op("node.confirm"), op("cluster.changed"));
+      },
+      // A daemon has promised a higher epoch: this FTM is over, and its successor starts above that.
+      "epoch.announced": (_state, thread) => {
+        const promised = thread.payload["promised"] as Epoch | undefined;
+        if (promised && compareEpochs(promised, thread.volatile.epoch) > 0) {
+          thread.command({ kind: "exit", args: { text: `epoch ${promised.number} has been promised` } });
+        }
       },
       "armors.told": (_state, thread) => {
         const { node: id, armors } = thread.payload as unknown as { node: string; armors: ArmorReport[] };

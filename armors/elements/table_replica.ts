@@ -8,18 +8,18 @@
 import type { Data } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
 import { epochZero } from "../../core/generation.ts";
-import type { NodeReport, TableVersion } from "../shapes.ts";
-import { compareVersions, tableEntries, type TableStore } from "../table_version.ts";
+import type { NodeReport, TableCopy, TableVersion } from "../shapes.ts";
+import { compareVersions, contains, tableEntries, type TableStore } from "../table_version.ts";
 
 /** `version`, and the table's entries under their keys `app:NAME` and `node:ID`. */
-type State = { readonly version: TableVersion } & { readonly [key: string]: Data };
+type State = { readonly version: TableVersion; readonly lineage: readonly TableVersion[] } & { readonly [key: string]: Data };
 
 /** `table.store` keeps, `table.report` tells. */
 export function tableReplica(): Element {
   return element<State>({
     name: "table_replica",
     version: 1,
-    state: { version: { epoch: epochZero, sequence: 0 } },
+    state: { version: { epoch: epochZero, sequence: 0 }, lineage: [] },
     handlers: {
       "table.store": (state, thread) => {
         const store = thread.payload["store"] as unknown as TableStore;
@@ -27,9 +27,16 @@ export function tableReplica(): Element {
         thread.payload["stored"] = state.version;
         if (compareVersions(store.version, state.version) <= 0) return;
         if (store.base !== null && compareVersions(store.base, state.version) !== 0) return;
+        if (!contains(store, state.version)) {
+          // This copy has changes that the FTM does not know: it takes them in first.
+          const copy: TableCopy = { version: state.version, lineage: state.lineage, entries: tableEntries(state) };
+          thread.payload["diverged"] = copy;
+          return;
+        }
         thread.payload["stored"] = store.version;
-        if (store.base === null) return { ...store.set, version: store.version };
-        const next: { [key: string]: Data } = { ...state, ...store.set, version: store.version };
+        const { version, lineage } = store;
+        if (store.base === null) return { ...store.set, version, lineage };
+        const next: { [key: string]: Data } = { ...state, ...store.set, version, lineage };
         for (const key of store.unset) delete next[key];
         return next as State;
       },
@@ -38,7 +45,7 @@ export function tableReplica(): Element {
       },
       "table.report": (state, thread) => {
         const report = thread.payload["report"] as NodeReport;
-        const table = { version: state.version, entries: tableEntries(state) };
+        const table: TableCopy = { version: state.version, lineage: state.lineage, entries: tableEntries(state) };
         thread.payload["report"] = { ...report, table };
       },
     },

@@ -12,13 +12,14 @@
  */
 import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
-import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
+import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
+import type { Payload } from "../../core/payload.ts";
 import { daemonOf, type NodeReport, quorum } from "../shapes.ts";
 import type { FtmLocation, Vote } from "./epoch_promise.ts";
 import type { InstallOrder } from "./local_armors.ts";
-import { compareVersions } from "../table_version.ts";
+import { compareVersions, contains } from "../table_version.ts";
 
 /** Payload field `takeover` of `takeover.begin`. */
 export type TakeoverRequest = {
@@ -55,6 +56,9 @@ type Attempt = {
   readonly request: TakeoverRequest;
   readonly epoch: Epoch;
   readonly startedMs: number;
+  /** Who would promise, and what they have promised already; asked before anyone does. */
+  readonly polled: { readonly [node: string]: Vote };
+  readonly preparing: boolean;
   readonly reports: { readonly [node: string]: NodeReport };
   readonly refused: { readonly [node: string]: Vote };
   readonly installed: boolean;
@@ -66,17 +70,34 @@ type Leading = Thread<Volatile>;
 /** @param node Node of the armor that leads. */
 export function takeover(node: string): Element {
   const begin = (thread: Leading, request: TakeoverRequest): void => {
+    const round = thread.volatile.tries + 1;
     const epoch = { number: request.seen.number + 1, node };
-    const attempt = { request, epoch, startedMs: thread.nowMs, reports: {}, refused: {}, installed: false };
-    for (const id of request.nodes) {
+    const empty = { polled: {}, reports: {}, refused: {}, preparing: false, installed: false };
+    const attempt: Attempt = { request, epoch, startedMs: thread.nowMs, ...empty };
+    ask(thread, request.nodes, "epoch.poll", "takeover.polled", { gone: request.gone, round });
+    thread.setVolatile({ attempt, tries: round });
+    thread.after("decide", timing.takeoverGatherMs, "takeover.decide");
+  };
+
+  const ask = (thread: Leading, nodes: readonly string[], question: string, answer: string, payload: Payload): void => {
+    for (const id of nodes) {
       thread.send({
-        ops: [op("epoch.prepare", daemonOf(id)), op("takeover.promised", thread.self)],
-        payload: { epoch, gone: request.gone, node: id },
+        ops: [op(question, daemonOf(id)), op(answer, thread.self)],
+        payload: { ...payload, node: id },
         lane: "system",
         deadlineMs: timing.takeoverRetryMs,
       });
     }
-    thread.setVolatile({ attempt, tries: thread.volatile.tries + 1 });
+  };
+
+  /** Enough would promise: ask them to, above everything that was ever promised to anybody who answered. */
+  const prepare = (thread: Leading, attempt: Attempt): void => {
+    const { request } = attempt;
+    let seen = request.seen;
+    for (const { epoch } of Object.values(attempt.polled)) if (compareEpochs(epoch, seen) > 0) seen = epoch;
+    const epoch = { number: seen.number + 1, node };
+    thread.setVolatile({ ...thread.volatile, attempt: { ...attempt, epoch, preparing: true } });
+    ask(thread, request.nodes, "epoch.prepare", "takeover.promised", { epoch, gone: request.gone });
     thread.after("decide", timing.takeoverGatherMs, "takeover.decide");
   };
 
@@ -110,9 +131,9 @@ export function takeover(node: string): Element {
   };
 
   const retry = (thread: Leading, attempt: Attempt): void => {
-    let seen = attempt.epoch;
-    for (const { epoch } of Object.values(attempt.refused)) if (compareEpochs(epoch, seen) > 0) seen = epoch;
-    const heard = Object.values(attempt.refused).some((vote) => !vote.promised && vote.because === "hears-ftm");
+    let seen = attempt.preparing ? attempt.epoch : attempt.request.seen;
+    for (const { epoch } of [...Object.values(attempt.polled), ...Object.values(attempt.refused)]) if (compareEpochs(epoch, seen) > 0) seen = epoch;
+    const heard = [...Object.values(attempt.polled), ...Object.values(attempt.refused)].some((vote) => !vote.promised && vote.because === "hears-ftm");
     thread.setVolatile({ ...thread.volatile, attempt: null });
     // Others hear it: the fault is on this side; the poll begins again if it stays silent.
     if (heard && attempt.request.gone === null) return;
@@ -129,6 +150,14 @@ export function takeover(node: string): Element {
       "takeover.begin": (_state, thread) => {
         if (thread.volatile.attempt) return;
         begin(thread, thread.payload["takeover"] as TakeoverRequest);
+      },
+      "takeover.polled": (_state, thread) => {
+        const { attempt, tries } = thread.volatile;
+        const { vote, round, node: voter } = thread.payload as unknown as { vote: Vote; round: number; node: string };
+        if (!attempt || attempt.preparing || round !== tries) return;
+        const next = { ...attempt, polled: { ...attempt.polled, [voter]: vote } };
+        thread.setVolatile({ ...thread.volatile, attempt: next });
+        if (next.request.nodes.every((id) => id in next.polled || next.request.dead.includes(id))) thread.insert(op("takeover.decide"));
       },
       "takeover.promised": (_state, thread) => {
         const { attempt } = thread.volatile;
@@ -149,8 +178,12 @@ export function takeover(node: string): Element {
       "takeover.decide": (_state, thread) => {
         const { attempt } = thread.volatile;
         if (!attempt || attempt.installed) return;
-        const promised = Object.keys(attempt.reports).length;
-        if (promised >= quorum(attempt.request.nodes.length)) install(thread, attempt);
+        const needed = quorum(attempt.request.nodes.length);
+        if (!attempt.preparing) {
+          const willing = Object.values(attempt.polled).filter(({ promised }) => promised).length;
+          if (willing >= needed) prepare(thread, attempt);
+          else retry(thread, attempt);
+        } else if (Object.keys(attempt.reports).length >= needed) install(thread, attempt);
         else retry(thread, attempt);
       },
       "takeover.retry": (_state, thread) => {
@@ -174,15 +207,13 @@ function choose(reports: readonly NodeReport[], { from, dead, avoid }: TakeoverR
   return [...reports].map(({ node }) => node).sort((a, b) => cost(a) - cost(b) || (a < b ? -1 : 1))[0]!;
 }
 
-/** Only the freshest copy of the table travels. "Freshest" = highest (epoch of writing, sequence). */
+/** Copies whose content the freshest has do not travel. "Freshest" = highest (epoch of writing, sequence). */
 function withFreshestTable(reports: readonly NodeReport[]): NodeReport[] {
   let freshest = reports[0]!.table;
   for (const { table } of reports) if (compareVersions(table.version, freshest.version) > 0) freshest = table;
-  const none = { version: { epoch: epochZero, sequence: 0 }, entries: {} };
-  let given = false;
   return reports.map((report) => {
-    const table = report.table === freshest && !given ? freshest : { ...none, version: report.table.version };
-    given ||= report.table === freshest;
-    return { ...report, table };
+    const { version, lineage } = report.table;
+    const needed = report.table === freshest || !contains(freshest, version);
+    return needed ? report : { ...report, table: { version, lineage, entries: {} } };
   });
 }

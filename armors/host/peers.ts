@@ -41,7 +41,9 @@ type Peer = {
 };
 
 const retryFirstMs = 50;
-const retryCapMs = 2_000;
+const retryCapMs = 500;
+/** A cut way swallows the first packets; a new try is quicker than waiting for their repetition. */
+const connectWithinMs = 1_000;
 const waitingMax = 1_000;
 const checkEveryMs = 500;
 const pingAfterMs = 1_000;
@@ -129,6 +131,7 @@ export class Peers {
       address: parseAddress(peer.address),
       tls,
       headers: this.options.headers(),
+      connectTimeoutMs: connectWithinMs,
       ...handlers,
       onOpen: () => this.#opened(node, peer, link),
     });

@@ -142,7 +142,10 @@ function runArmor(
       command: (command) => {
         if (command.kind === "heartbeat.ask") heartbeats?.ask(command.args);
         else if (command.kind === "heartbeat.reply") heartbeats?.reply(command.args);
-        else if (command.kind === "dead-letter") log(`dead letter: ${JSON.stringify(command.args["failure"])}`);
+        else if (command.kind === "exit") {
+          log(`armor "${kind.armor}" ends: ${String(command.args["text"])}`);
+          process.exit(0);
+        } else if (command.kind === "dead-letter") log(`dead letter: ${JSON.stringify(command.args["failure"])}`);
         else kind.command?.(command, (op, payload) => host!.local(op, payload));
       },
       work: (name, args) => kind.work?.(name, args) ?? Promise.reject(new Error(`no work of kind "${name}"`)),
