@@ -128,7 +128,12 @@ describe("restore", () => {
       name: "sender",
       version: 1,
       state: { sent: 0 },
-      handlers: { "sender.go": (state, { send }) => (send({ ops: [op("ledger.take", "b")], payload: { token: "x", sender: "a" } }), { sent: state.sent + 1 }) },
+      handlers: {
+        "sender.go": (state, { send }) => {
+          send({ ops: [op("ledger.take", "b")], payload: { token: "x", sender: "a" } });
+          return { sent: state.sent + 1 };
+        },
+      },
     });
     const spy: Element = { ...ledger, handlers: { "ledger.take": (_, { message }) => void ids.add(message.id) } };
     network.add("a", [sender]);

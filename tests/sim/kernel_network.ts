@@ -6,7 +6,7 @@
  * @module
  */
 import { decode } from "../../core/codec.ts";
-import type { Effects, HostCommand } from "../../core/effects.ts";
+import type { Diagnostic, Effects, HostCommand } from "../../core/effects.ts";
 import type { Completion, Element, EventRecord } from "../../core/element.ts";
 import type { Data } from "../../core/data.ts";
 import type { Frame } from "../../core/frame.ts";
@@ -32,6 +32,15 @@ export const kindNetwork: NetworkFaults = { drop: 0, duplicate: 0, reorder: fals
 
 /** Host work in the simulation: what an armor's host would do outside the core. */
 export type SimulatedWork = (key: string, args: Data) => { readonly delayMs: number; readonly completion: Completion };
+
+/** How an armor is installed. */
+export interface InstallOptions {
+  readonly generation?: Generation;
+  /** Its checkpoints from an earlier life. */
+  readonly store?: KernelStore;
+  /** Payload of `armor.started`. */
+  readonly payload?: Payload;
+}
 
 /** One armor of the simulation. */
 export interface SimulatedArmor {
@@ -60,6 +69,14 @@ export class KernelNetwork {
   /** How often work was started, by key. */
   readonly worked = new Map<string, number>();
   readonly commands: { readonly armor: string; readonly command: HostCommand }[] = [];
+  /** Segments that failed, by armor. */
+  readonly diagnostics: { readonly armor: string; readonly diagnostic: Diagnostic }[] = [];
+  /** Performs commands; without it they are only kept. */
+  onCommand: ((armor: string, command: HostCommand) => void) | undefined;
+  /** Takes a frame that has arrived; replaced where frames pass through gateways. */
+  deliver: (frame: Frame) => void = (frame) => {
+    if (!this.cut.has(`${frame.from} ${frame.to}`)) this.step(frame.to, { kind: "frame", frame });
+  };
   /** Encoded effects in order, where asked for. */
   readonly trace: Uint8Array[] = [];
   traced = false;
@@ -72,33 +89,33 @@ export class KernelNetwork {
   readonly #happenings: Happening[] = [];
   readonly #lastArrivalMs = new Map<string, number>();
   readonly #work: Record<string, SimulatedWork>;
-  readonly #eventSink: string | undefined;
+  readonly #eventSink: (armor: string) => string | undefined;
   #order = 0;
   #inSameMs = 0;
 
-  constructor(seed: number, options: { readonly work?: Record<string, SimulatedWork>; readonly eventSink?: string } = {}) {
+  constructor(seed: number, options: { readonly work?: Record<string, SimulatedWork>; readonly eventSink?: string | ((armor: string) => string) } = {}) {
     this.random = seededRandom(seed);
     this.#work = options.work ?? {};
-    this.#eventSink = options.eventSink;
+    const { eventSink } = options;
+    this.#eventSink = typeof eventSink === "function" ? eventSink : () => eventSink;
   }
 
-  /** Install an armor and start it. */
-  add(id: string, elements: readonly Element[]): SimulatedArmor {
-    const generation = { epoch: 1, node: "n1", counter: 0 };
+  /** Install an armor and start it, in place of one of that name. */
+  add(id: string, elements: readonly Element[], { generation = { epoch: 1, node: "n1", counter: 0 }, store = new KernelStore(), payload }: InstallOptions = {}): SimulatedArmor {
     const armor: SimulatedArmor = {
       id,
       elements: elements.map(guarded),
-      store: new KernelStore(),
+      store,
       generation,
       kernel: undefined,
-      life: 0,
+      life: (this.armors.get(id)?.life ?? 0) + 1,
       dieAfter: undefined,
       wakeAtMs: undefined,
     };
     this.armors.set(id, armor);
     armor.kernel = this.#make(armor);
-    armor.store.writeSnapshot(armor.kernel.snapshot());
-    this.#step(armor, { kind: "start" });
+    if (armor.kernel.needsSnapshot || store.empty) store.writeSnapshot(armor.kernel.snapshot());
+    this.#step(armor, { kind: "start", ...(payload && { payload }) });
     return armor;
   }
 
@@ -114,13 +131,13 @@ export class KernelNetwork {
 
   /** The host of an armor says something; lost if the armor is down. */
   local(id: string, op: string, payload: Payload = {}): void {
-    const armor = this.armor(id);
-    if (armor.kernel) this.#step(armor, { kind: "local", op, payload });
+    this.step(id, { kind: "local", op, payload });
   }
 
-  /** Hand an event to an armor. */
+  /** Hand an event to an armor; lost if it is down. */
   step(id: string, event: KernelEvent): void {
-    this.#step(this.armor(id), event);
+    const armor = this.armors.get(id);
+    if (armor?.kernel) this.#step(armor, event);
   }
 
   /** The process dies after so many more effects: records, frames, work and commands, one by one. */
@@ -191,12 +208,14 @@ export class KernelNetwork {
   }
 
   #make(armor: SimulatedArmor): Microkernel {
+    const sink = this.#eventSink(armor.id);
     return new Microkernel({
       armor: armor.id,
       generation: armor.generation,
       elements: armor.elements,
       random: seededRandom(this.random.below(2 ** 31)),
-      ...(this.#eventSink !== undefined && { eventSink: this.#eventSink }),
+      ...(sink !== undefined && { eventSink: sink }),
+      diagnose: (diagnostic) => void this.diagnostics.push({ armor: armor.id, diagnostic }),
       ...(armor.store.empty ? {} : { restored: armor.store.restore() }),
     });
   }
@@ -234,7 +253,7 @@ export class KernelNetwork {
       }),
       ...[...sends, ...acks].map((frame) => () => this.#transmit(frame)),
       ...work.map((request) => () => this.#startWork(armor, request)),
-      ...commands.map((command) => () => void this.commands.push({ armor: armor.id, command: decode(encodePlain(command)) as HostCommand })),
+      ...commands.map((command) => () => this.#command(armor.id, decode(encodePlain(command)) as HostCommand)),
     ];
     for (const action of actions) {
       action();
@@ -244,6 +263,11 @@ export class KernelNetwork {
       }
     }
     return true;
+  }
+
+  #command(armor: string, command: HostCommand): void {
+    if (this.onCommand) this.onCommand(armor, command);
+    else this.commands.push({ armor, command });
   }
 
   #collect(armor: string, { ops, payload, from }: Message): void {
@@ -262,11 +286,7 @@ export class KernelNetwork {
       const earliestMs = this.nowMs + this.random.below(delayMaxMs + 1);
       const atMs = reorder ? earliestMs : Math.max(earliestMs, this.#lastArrivalMs.get(wire) ?? 0);
       this.#lastArrivalMs.set(wire, atMs);
-      this.#at(atMs, () => {
-        const armor = this.armors.get(frame.to);
-        if (!armor?.kernel || this.cut.has(`${frame.from} ${frame.to}`)) return;
-        this.#step(armor, { kind: "frame", frame: decode(bytes) as Frame });
-      });
+      this.#at(atMs, () => this.deliver(decode(bytes) as Frame));
     }
   }
 
@@ -277,6 +297,11 @@ export class KernelNetwork {
     this.#at(this.nowMs + delayMs, () => {
       if (armor.life === life) this.#step(armor, { kind: "work-done", key, completion });
     });
+  }
+
+  /** Something happens after so many milliseconds. */
+  after(delayMs: number, run: () => void): void {
+    this.#at(this.nowMs + delayMs, run);
   }
 
   #at(atMs: number, run: () => void): void {
