@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { ArmorError } from "../../core/errors.ts";
 import { newId } from "../../core/id.ts";
 import { parseAddress } from "../../transports/address.ts";
@@ -23,8 +24,18 @@ const yieldWithinMs = 2_000;
 
 /** Run the node in the foreground. */
 export async function startNode(argv: readonly string[]): Promise<number> {
-  const options = parseRoleFlags(argv);
-  return await becomeGuard(options, true);
+  return await becomeGuard(withAbsolutePaths(parseRoleFlags(argv)), true);
+}
+
+/** The other processes of the node run in `/`, not where the operator is. */
+function withAbsolutePaths(options: RoleOptions): RoleOptions {
+  const { dataDir, secretFile, config } = options;
+  return {
+    ...options,
+    dataDir: resolve(dataDir),
+    ...(secretFile !== undefined && { secretFile: resolve(secretFile) }),
+    ...(config !== undefined && { config: resolve(config) }),
+  };
 }
 
 /** Become the guard of the node, as an operator's or as a replacement. */
