@@ -25,7 +25,6 @@ export class KernelStore {
 
   writeSnapshot(snapshot: Snapshot): void {
     this.#snapshots.push({ commit: snapshot.commit, bytes: encodePlain(snapshot) });
-    this.#folded ??= this.#fold();
   }
 
   /** Nothing was written yet. */
@@ -48,11 +47,16 @@ export class KernelStore {
     this.#folded = undefined;
     this.#snapshots = this.#snapshots.filter((kept) => kept.commit <= commit);
     this.#records = this.#records.filter((kept) => kept.commit <= commit);
-    this.#folded = this.#fold();
   }
 
   /** Newest snapshot and the records after it, decoded anew. */
   restore(): { snapshot: Snapshot; records: CommitRecord[] } {
+    // The snapshot may hold more than the records before it: acknowledgements.
+    this.#folded = undefined;
+    return this.#read();
+  }
+
+  #read(): { snapshot: Snapshot; records: CommitRecord[] } {
     const snapshot = this.#snapshots.at(-1)!;
     return {
       snapshot: decode(snapshot.bytes) as Snapshot,
@@ -62,7 +66,7 @@ export class KernelStore {
 
   /** What a restore would give, in the form of {@link comparable}. */
   restorable(): string {
-    const state = this.#folded!;
+    const state = (this.#folded ??= this.#fold());
     return comparable({
       ...state.base,
       generation: state.generation,
@@ -74,7 +78,7 @@ export class KernelStore {
   }
 
   #fold(): DurableState {
-    const { snapshot, records } = this.restore();
+    const { snapshot, records } = this.#read();
     const state = new DurableState(snapshot);
     for (const record of records) state.apply(record);
     return state;
