@@ -1,6 +1,7 @@
 /**
  * Armor: a high-availability runtime. Run as a program it is the `armor` command;
- * imported it gives what an element is written with.
+ * imported it gives what an element is written with; a worked example is in
+ * CONTRIBUTING.md.
  *
  * @example
  * ```ts
@@ -33,6 +34,7 @@ export { op } from "./core/micro_operation.ts";
 export type { ArmorId, MicroOperation } from "./core/micro_operation.ts";
 export type { Data, DataRecord } from "./core/data.ts";
 export type { HostCommand } from "./core/effects.ts";
+export type { Epoch, Generation } from "./core/generation.ts";
 export type { Failure, FailureCode, Lane, Message } from "./core/message.ts";
 export type { Payload } from "./core/payload.ts";
 export type { RandomSource } from "./core/random.ts";

@@ -30,7 +30,9 @@ export interface Effects {
  * armor's host understands are listed with that host.
  */
 export interface HostCommand {
+  /** Dotted: `program.launch`. */
   readonly kind: string;
+  /** What the host needs to do it. */
   readonly args: DataRecord;
 }
 

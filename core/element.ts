@@ -73,9 +73,13 @@ export interface Thread<V = unknown> {
 
 /** A message to be started: `to` is the `at` of the first op, or this armor. */
 export interface OutgoingMessage {
+  /** At least one. */
   readonly ops: readonly MicroOperation[];
+  /** Copied; empty if absent. */
   readonly payload?: Payload;
+  /** `user` if absent. */
   readonly lane?: Lane;
+  /** Milliseconds from now; absent: none. */
   readonly deadlineMs?: number;
 }
 
@@ -83,6 +87,7 @@ export interface OutgoingMessage {
 export interface WorkRequest {
   /** `wait`: completed by an element of this armor; otherwise a kind the host knows. */
   readonly kind: string;
+  /** What the host is told. */
   readonly args?: Data;
   /** Completes with error `timeout` after this many milliseconds. */
   readonly timeoutMs?: number;
@@ -134,20 +139,46 @@ export interface Element<S extends DataRecord = DataRecord, V = unknown> {
   readonly handlers: { readonly [op: string]: Handler<S, V> };
   /** Ops whose handler may call {@link Thread.block}. */
   readonly blocking?: readonly string[];
-  /** @returns What is wrong with the state, or `undefined`. Runs after each op and before anything leaves. */
+  /** Says what is wrong with the state, or `undefined`. Runs after each op and before anything leaves. */
   readonly check?: (state: S, volatile: V) => string | undefined;
   /** Turn the state of an older version into this version's. */
   readonly migrate?: (state: DataRecord, fromVersion: number) => S;
 }
 
-/** Keep the types of one element while storing it among others. */
+/**
+ * Keep the types of one element while storing it among others.
+ *
+ * @returns The same object.
+ * @example
+ * ```ts
+ * import { element } from "./element.ts";
+ * import { OperationError } from "./errors.ts";
+ * const stock = element<{ left: number }>({
+ *   name: "stock",
+ *   version: 1,
+ *   state: { left: 2 },
+ *   handlers: {
+ *     "stock.take": (state, thread) => {
+ *       if (state.left === 0) throw new OperationError("refused", "nothing is left");
+ *       thread.payload["left"] = state.left - 1;
+ *       return { left: state.left - 1 };
+ *     },
+ *   },
+ *   check: ({ left }) => (left < 0 ? "less than nothing is left" : undefined),
+ * });
+ * console.assert(stock.name === "stock");
+ * ```
+ */
 export function element<S extends DataRecord, V = undefined>(definition: Element<S, V>): Element {
   return definition as unknown as Element;
 }
 
 /** What an element needs to know of the armor it is in; given when the armor is composed. */
 export interface ArmorIdentity {
+  /** Its own id. */
   readonly armor: ArmorId;
+  /** Id of the node it runs on. */
   readonly node: string;
+  /** The FTM's epoch, for an FTM. */
   readonly epoch?: Epoch;
 }

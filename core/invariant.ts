@@ -5,8 +5,21 @@
  * @module
  */
 
-/** Our own mistake, never an expected failure. The host lets it end the process. */
+/**
+ * Our own mistake, never an expected failure. The host lets it end the process.
+ *
+ * @example
+ * ```ts
+ * import { invariant, InvariantError } from "./invariant.ts";
+ * try {
+ *   invariant(1 + 1 === 3, "arithmetic holds");
+ * } catch (error) {
+ *   console.assert(error instanceof InvariantError);
+ * }
+ * ```
+ */
 export class InvariantError extends Error {
+  /** Name of the class. */
   override readonly name = "InvariantError";
 }
 

@@ -19,9 +19,11 @@ export interface Message {
   readonly from: ArmorId;
   /** The armor that runs the next op. */
   readonly to: ArmorId;
+  /** Which of a channel's two queues it takes. */
   readonly lane: Lane;
   /** What is still to be done, next first. */
   readonly ops: readonly MicroOperation[];
+  /** Data of this itinerary alone. */
   readonly payload: Payload;
   /** Ops done since the itinerary started; with the id it keys blocking work. */
   readonly executed: number;
@@ -48,6 +50,7 @@ export type FailureCode =
 
 /** Payload field `failure` of an `armor.op-failed` message. */
 export interface Failure extends DataRecord {
+  /** A {@link FailureCode}, or the code an element gave its `OperationError`. */
   readonly code: string;
   /** The op that failed. */
   readonly op: string;

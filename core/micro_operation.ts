@@ -16,7 +16,18 @@ export interface MicroOperation {
   readonly at?: ArmorId;
 }
 
-/** A short way to write an op. `op("app.launch", "execution@n1")` */
+/**
+ * A short way to write an op.
+ *
+ * @param at Armor it runs at; absent: wherever the message is.
+ * @example
+ * ```ts
+ * import { op } from "./micro_operation.ts";
+ * const there = op("program.look", "execution@n1");
+ * const here = op("program.looked");
+ * console.assert(there.at === "execution@n1" && here.at === undefined);
+ * ```
+ */
 export function op(name: string, at?: ArmorId): MicroOperation {
   return at === undefined ? { name } : { name, at };
 }

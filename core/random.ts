@@ -6,9 +6,9 @@
 
 /** Source of random numbers. */
 export interface RandomSource {
-  /** @returns An integer from 0 to `bound` − 1; `bound` at most 2^32. */
+  /** An integer from 0 to `bound` − 1; `bound` at most 2^32. */
   below(bound: number): number;
-  /** @returns `count` random bytes. */
+  /** `count` random bytes. */
   bytes(count: number): Uint8Array;
 }
 
