@@ -6,6 +6,7 @@
  * @module
  */
 import process from "node:process";
+import type { Clock } from "../../core/clock.ts";
 import type { CheckpointStore, DurabilityClass } from "../../core/checkpoint_store.ts";
 import type { Data } from "../../core/data.ts";
 import type { Effects, HostCommand } from "../../core/effects.ts";
@@ -13,7 +14,7 @@ import type { Completion } from "../../core/element.ts";
 import type { Frame } from "../../core/frame.ts";
 import type { KernelEvent, Microkernel } from "../../core/microkernel.ts";
 import type { Payload } from "../../core/payload.ts";
-import { nowMs } from "./system_clock.ts";
+import { systemClock } from "./system_clock.ts";
 
 /** What surrounds one armor. */
 export interface ArmorSurroundings {
@@ -30,6 +31,10 @@ export interface ArmorSurroundings {
   committed?(): void;
   /** One line for the armor's own log. */
   log(text: string): void;
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+  /** End the process. Default: the runtime's. */
+  exit?(status: number): never;
 }
 
 /** Bytes in the log after which a snapshot is taken. */
@@ -37,13 +42,16 @@ const snapshotAfterBytes = 4 * 1024 * 1024;
 
 /** Drives one microkernel. */
 export class ArmorHost {
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #clock: Clock;
+  #disarm: (() => void) | undefined;
   #held: Effects[] = [];
   #syncing = false;
   #ended = false;
   #lastMs = 0;
 
-  constructor(readonly kernel: Microkernel, readonly surroundings: ArmorSurroundings) {}
+  constructor(readonly kernel: Microkernel, readonly surroundings: ArmorSurroundings) {
+    this.#clock = surroundings.clock ?? systemClock;
+  }
 
   /** Begin: elements get `armor.started` with this payload. */
   start(payload: Payload): void {
@@ -66,7 +74,7 @@ export class ArmorHost {
   dispatch(event: KernelEvent): void {
     if (this.#ended) return;
     try {
-      const now = Math.max(nowMs(), this.#lastMs);
+      const now = Math.max(this.#clock.nowMs(), this.#lastMs);
       this.#lastMs = now;
       this.#perform(this.kernel.step(event, now));
     } catch (error) {
@@ -77,7 +85,8 @@ export class ArmorHost {
   /** Write the reason and end at once. */
   fail(error: unknown): never {
     this.surroundings.log(`armor "${this.kernel.armor}" ends: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
-    process.exit(70);
+    const { exit = (status: number): never => process.exit(status) } = this.surroundings;
+    return exit(70);
   }
 
   /** Write a snapshot now. */
@@ -88,7 +97,7 @@ export class ArmorHost {
   /** No more steps. */
   end(): void {
     this.#ended = true;
-    clearTimeout(this.#timer);
+    this.#disarm?.();
   }
 
   #perform(effects: Effects): void {
@@ -147,10 +156,10 @@ export class ArmorHost {
   }
 
   #arm(wakeAtMs: number | undefined): void {
-    clearTimeout(this.#timer);
+    this.#disarm?.();
     if (wakeAtMs === undefined || this.#ended) return;
-    const delayMs = Math.min(Math.max(0, wakeAtMs - nowMs()), 60_000);
-    this.#timer = setTimeout(() => this.dispatch({ kind: "tick" }), delayMs);
+    const delayMs = Math.min(Math.max(0, wakeAtMs - this.#clock.nowMs()), 60_000);
+    this.#disarm = this.#clock.after(delayMs, () => this.dispatch({ kind: "tick" }));
   }
 }
 

@@ -6,16 +6,18 @@
  * @module
  */
 import process from "node:process";
+import type { Clock } from "../../core/clock.ts";
 import type { DataRecord } from "../../core/data.ts";
 import { type Generation, generationText } from "../../core/generation.ts";
 import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { cleanEnvironment } from "../environment.ts";
 import type { Incarnation, Role } from "../shapes.ts";
-import { selfArgv, spawnDetached } from "./child_process.ts";
+import { type DetachedProcess, selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
 import { findByArguments, identify, isAlive, killAndConfirm } from "./process_table.ts";
 import { poisonedStatus } from "./restore_attempts.ts";
+import { systemClock } from "./system_clock.ts";
 
 type Tracked = { readonly process: ProcessIdentity; readonly child: boolean };
 type Local = (op: string, payload: Payload) => void;
@@ -23,12 +25,46 @@ type Local = (op: string, payload: Payload) => void;
 const lookEveryMs = 50;
 const killWithinMs = 5_000;
 
+/** What is asked of the machine. */
+export interface ArmorSystem {
+  readonly clock: Clock;
+  /** @throws If it cannot be started. */
+  start(role: Role, armor: string, flags: readonly string[]): DetachedProcess;
+  /** A process of this node with this role. */
+  find(role: Role): ProcessIdentity | undefined;
+  isAlive(identity: ProcessIdentity): boolean;
+  killAndConfirm(identity: ProcessIdentity, signal: NodeJS.Signals, timeoutMs: number): Promise<boolean>;
+}
+
+/** Armors as processes of this machine. */
+export function armorSystem(data: DataDir): ArmorSystem {
+  const isOurs = (argv: readonly string[], role: Role): boolean => {
+    const at = argv.indexOf("--data-dir");
+    return argv[argv.indexOf("--role") + 1] === role && at >= 0 && argv[at + 1] === data.path;
+  };
+  return {
+    clock: systemClock,
+    start: (role, armor, flags) =>
+      spawnDetached({
+        argv: [...selfArgv(), "--role", role, "--data-dir", data.path, ...flags],
+        env: cleanEnvironment(process.env),
+        logFile: data.armorLog(armor),
+      }),
+    find: (role) => {
+      const pid = findByArguments((argv) => isOurs(argv, role))[0];
+      return pid === undefined ? undefined : identify(pid);
+    },
+    isAlive,
+    killAndConfirm,
+  };
+}
+
 /** The processes behind the element `local_armors`. */
 export class ArmorProcesses {
   readonly #tracked = new Map<string, Tracked>();
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #looks = false;
 
-  constructor(readonly data: DataDir, readonly local: Local, readonly log: (text: string) => void) {}
+  constructor(readonly system: ArmorSystem, readonly local: Local, readonly log: (text: string) => void) {}
 
   /** Command `armor.spawn`: nothing older of this armor lives when it starts. */
   async spawn(args: DataRecord): Promise<void> {
@@ -44,11 +80,7 @@ export class ArmorProcesses {
     await this.#endOlder(role, before);
     const options = ["--incarnation", `${incarnation.placement}.${incarnation.restart}`, "--epoch", generationText(generation)];
     try {
-      const child = spawnDetached({
-        argv: [...selfArgv(), "--role", role, "--data-dir", this.data.path, ...options],
-        env: cleanEnvironment(process.env),
-        logFile: this.data.armorLog(armor),
-      });
+      const child = this.system.start(role, armor, options);
       const identity = child.identity ?? { pid: child.pid, startTicks: 0, bootId: "" };
       this.#tracked.set(armor, { process: identity, child: true });
       this.local("armor.spawned", { armor, process: identity });
@@ -58,16 +90,16 @@ export class ArmorProcesses {
       });
     } catch (error) {
       this.log(`cannot start armor "${armor}": ${String(error)}`);
-      setTimeout(() => this.local("armor.gone", { armor, process: null, cause: "cannot be started" }), 1_000);
+      this.system.clock.after(1_000, () => this.local("armor.gone", { armor, process: null, cause: "cannot be started" }));
     }
   }
 
   /** Command `process.watch`: an armor from before this daemon's start. */
   watch(args: DataRecord): void {
     const { armor, role, process: identity } = args as unknown as { armor: string; role: Role; process: ProcessIdentity | null };
-    const found = identity ?? this.#find(role);
-    if (!found || !isAlive(found)) {
-      setTimeout(() => this.local("armor.gone", { armor, process: identity, cause: "found dead" }), 0);
+    const found = identity ?? this.system.find(role);
+    if (!found || !this.system.isAlive(found)) {
+      this.system.clock.after(0, () => this.local("armor.gone", { armor, process: identity, cause: "found dead" }));
       return;
     }
     if (!identity) this.local("armor.spawned", { armor, process: found });
@@ -78,25 +110,26 @@ export class ArmorProcesses {
   adopt(armor: string, identity: ProcessIdentity): void {
     if (this.#tracked.get(armor)?.process.pid === identity.pid) return;
     this.#tracked.set(armor, { process: identity, child: false });
-    this.#timer ??= setInterval(() => this.#look(), lookEveryMs);
+    if (!this.#looks) this.system.clock.every(lookEveryMs, () => this.#look());
+    this.#looks = true;
   }
 
   /** Its link closed: look at once. */
   hint(armor: string): void {
     const tracked = this.#tracked.get(armor);
-    if (tracked && !tracked.child && !isAlive(tracked.process)) this.#gone(armor, tracked.process, "unknown", false);
+    if (tracked && !tracked.child && !this.system.isAlive(tracked.process)) this.#gone(armor, tracked.process, "unknown", false);
   }
 
   /** The process of an armor, if one lives. */
   living(armor: string): ProcessIdentity | undefined {
     const tracked = this.#tracked.get(armor);
-    return tracked && isAlive(tracked.process) ? tracked.process : undefined;
+    return tracked && this.system.isAlive(tracked.process) ? tracked.process : undefined;
   }
 
   /** Command `process.kill`: a hang. Its end is reported as any other. */
   kill(args: DataRecord): void {
     const { armor, process: identity } = args as unknown as { armor: string; process: ProcessIdentity };
-    void killAndConfirm(identity, "SIGKILL", killWithinMs).then(() => {
+    void this.system.killAndConfirm(identity, "SIGKILL", killWithinMs).then(() => {
       const tracked = this.#tracked.get(armor);
       if (!tracked?.child) this.#gone(armor, identity, "killed: hung", false);
     });
@@ -107,7 +140,7 @@ export class ArmorProcesses {
     const { armor, process: identity } = args as unknown as { armor: string; process: ProcessIdentity | null };
     const before = this.#tracked.get(armor)?.process ?? identity;
     this.#tracked.delete(armor);
-    if (before) await killAndConfirm(before, "SIGKILL", killWithinMs);
+    if (before) await this.system.killAndConfirm(before, "SIGKILL", killWithinMs);
   }
 
   /** End everything: the node leaves. */
@@ -123,25 +156,15 @@ export class ArmorProcesses {
 
   #look(): void {
     for (const [armor, { process: identity, child }] of this.#tracked) {
-      if (!child && !isAlive(identity)) this.#gone(armor, identity, "unknown", false);
+      if (!child && !this.system.isAlive(identity)) this.#gone(armor, identity, "unknown", false);
     }
   }
 
-  #find(role: Role): ProcessIdentity | undefined {
-    const pid = findByArguments((argv) => this.#isOurs(argv, role))[0];
-    return pid === undefined ? undefined : identify(pid);
-  }
-
-  #isOurs(argv: readonly string[], role: Role): boolean {
-    const at = argv.indexOf("--data-dir");
-    return argv[argv.indexOf("--role") + 1] === role && at >= 0 && argv[at + 1] === this.data.path;
-  }
-
   async #endOlder(role: Role, before: ProcessIdentity | null): Promise<void> {
-    if (before) await killAndConfirm(before, "SIGKILL", killWithinMs);
+    if (before) await this.system.killAndConfirm(before, "SIGKILL", killWithinMs);
     else {
-      const left = this.#find(role);
-      if (left) await killAndConfirm(left, "SIGKILL", killWithinMs);
+      const left = this.system.find(role);
+      if (left) await this.system.killAndConfirm(left, "SIGKILL", killWithinMs);
     }
   }
 }

@@ -5,13 +5,13 @@
  *
  * @module
  */
+import type { Clock } from "../../core/clock.ts";
 import { decode, encode } from "../../core/codec.ts";
 import type { DataRecord } from "../../core/data.ts";
 import type { Frame } from "../../core/frame.ts";
 import type { Generation } from "../../core/generation.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import type { FrameLink } from "../../transports/frame_link.ts";
-import { connectLink } from "../../transports/http2_client.ts";
+import type { FrameLink, LinkHandlers } from "../../transports/frame_link.ts";
 import type { Role } from "../shapes.ts";
 
 /** First thing an armor says. */
@@ -50,7 +50,9 @@ export type LocalFrame = Frame | Register | Registered | LinkUp | Refused;
 
 /** How an armor holds on to its daemon. */
 export interface DaemonLinkOptions {
-  readonly socket: string;
+  /** Open a link to the daemon. */
+  readonly connect: (handlers: LinkHandlers & { onOpen(): void }) => FrameLink;
+  readonly clock: Clock;
   readonly register: () => Register;
   readonly onRegistered: (answer: Registered) => void;
   readonly onFrame: (frame: Frame) => void;
@@ -78,9 +80,8 @@ export class DaemonLink {
   }
 
   #connect(): void {
-    const { socket, register, onRegistered, onFrame, onLinkUp, onRefused } = this.options;
-    this.#link = connectLink({
-      address: { path: socket },
+    const { connect, clock, register, onRegistered, onFrame, onLinkUp, onRefused } = this.options;
+    this.#link = connect({
       onOpen: () => {},
       onFrames: (frames) => {
         for (const bytes of frames) {
@@ -97,7 +98,7 @@ export class DaemonLink {
       onClose: (reason, error) => {
         this.#open = false;
         if (reason === "refused") return onRefused(error?.message ?? "refused");
-        setTimeout(() => this.#connect(), this.#retryMs);
+        clock.after(this.#retryMs, () => this.#connect());
         this.#retryMs = Math.min(this.#retryMs * 2, retryCapMs);
       },
     });

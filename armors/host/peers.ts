@@ -5,22 +5,20 @@
  *
  * @module
  */
+import type { Clock } from "../../core/clock.ts";
 import { decode, encode } from "../../core/codec.ts";
 import type { Frame } from "../../core/frame.ts";
-import { parseAddress } from "../../transports/address.ts";
 import type { FrameLink, LinkEnd, LinkHandlers } from "../../transports/frame_link.ts";
-import { connectLink } from "../../transports/http2_client.ts";
-import type { TlsIdentity } from "../../transports/tls_identity.ts";
 import type { TransportError } from "../../transports/transport_error.ts";
-import { nowMs } from "./system_clock.ts";
 
 /** What daemons say to each other besides frames. */
 type Control = { readonly type: "ping" | "pong" };
 
 /** What peers need. */
 export interface PeersOptions {
-  readonly headers: () => Record<string, string>;
-  readonly tls: () => TlsIdentity | undefined;
+  /** Open a link; `undefined` while this node has no certificate yet. */
+  readonly connect: (address: string, handlers: LinkHandlers & { onOpen(): void }) => FrameLink | undefined;
+  readonly clock: Clock;
   readonly onFrame: (frame: Frame, bytes: Uint8Array, node: string) => void;
   /** The way to a node is there. */
   readonly onOpen: (node: string) => void;
@@ -43,7 +41,7 @@ type Peer = {
 const retryFirstMs = 50;
 const retryCapMs = 500;
 /** A cut way swallows the first packets; a new try is quicker than waiting for their repetition. */
-const connectWithinMs = 1_000;
+export const connectWithinMs = 1_000;
 const waitingMax = 1_000;
 const checkEveryMs = 500;
 const pingAfterMs = 1_000;
@@ -52,11 +50,12 @@ const pongWithinMs = 2_000;
 /** All peers of one daemon. */
 export class Peers {
   readonly #peers = new Map<string, Peer>();
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #clock: Clock;
+  readonly #stop: () => void;
 
   constructor(readonly options: PeersOptions) {
-    this.#timer = setInterval(() => this.#check(), checkEveryMs);
-    this.#timer.unref?.();
+    this.#clock = options.clock;
+    this.#stop = this.#clock.every(checkEveryMs, () => this.#check());
   }
 
   /** Where a node is. */
@@ -77,7 +76,7 @@ export class Peers {
   send(node: string, bytes: Uint8Array): void {
     const peer = this.#peer(node);
     if (peer.open && peer.link) {
-      peer.sentAtMs = nowMs();
+      peer.sentAtMs = this.#clock.nowMs();
       peer.link.send(bytes);
       return;
     }
@@ -100,7 +99,7 @@ export class Peers {
   /** Is there a link, and has something been heard on it within `ms`? */
   isHeard(node: string, ms: number): boolean {
     const peer = this.#peers.get(node);
-    return peer !== undefined && peer.open && nowMs() - peer.receivedAtMs <= ms;
+    return peer !== undefined && peer.open && this.#clock.nowMs() - peer.receivedAtMs <= ms;
   }
 
   /** Ask for a sign of life on the link, or try to make one. */
@@ -109,7 +108,7 @@ export class Peers {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#stop();
     for (const { link } of this.#peers.values()) link?.close();
   }
 
@@ -123,18 +122,10 @@ export class Peers {
   }
 
   #dial(node: string, peer: Peer): void {
-    const tls = this.options.tls();
-    if (peer.link || !peer.address || !tls || nowMs() < peer.retryAtMs) return;
-    let link: FrameLink;
-    const handlers = this.#handlers(node, peer, () => link);
-    link = connectLink({
-      address: parseAddress(peer.address),
-      tls,
-      headers: this.options.headers(),
-      connectTimeoutMs: connectWithinMs,
-      ...handlers,
-      onOpen: () => this.#opened(node, peer, link),
-    });
+    if (peer.link || !peer.address || this.#clock.nowMs() < peer.retryAtMs) return;
+    let link: FrameLink | undefined;
+    const handlers = this.#handlers(node, peer, () => link!);
+    link = this.options.connect(peer.address, { ...handlers, onOpen: () => this.#opened(node, peer, link!) });
     peer.link = link;
   }
 
@@ -142,7 +133,7 @@ export class Peers {
     peer.link = link;
     peer.open = true;
     peer.retryMs = retryFirstMs;
-    peer.receivedAtMs = nowMs();
+    peer.receivedAtMs = this.#clock.nowMs();
     peer.pingAtMs = undefined;
     for (const bytes of peer.waiting.splice(0)) link.send(bytes);
     this.options.onOpen(node);
@@ -151,7 +142,7 @@ export class Peers {
   #handlers(node: string, peer: Peer, self: () => FrameLink): LinkHandlers {
     return {
       onFrames: (frames) => {
-        peer.receivedAtMs = nowMs();
+        peer.receivedAtMs = this.#clock.nowMs();
         peer.pingAtMs = undefined;
         for (const bytes of frames) this.#receive(node, bytes, self());
       },
@@ -159,9 +150,9 @@ export class Peers {
         if (peer.link !== self()) return;
         peer.link = undefined;
         peer.open = false;
-        peer.retryAtMs = nowMs() + peer.retryMs;
+        peer.retryAtMs = this.#clock.nowMs() + peer.retryMs;
         peer.retryMs = Math.min(peer.retryMs * 2, retryCapMs);
-        if (peer.waiting.length > 0) setTimeout(() => this.#dial(node, peer), peer.retryMs).unref?.();
+        if (peer.waiting.length > 0) this.#clock.after(peer.retryMs, () => this.#dial(node, peer));
         this.options.onClosed(node, reason, error);
       },
     };
@@ -180,7 +171,7 @@ export class Peers {
   }
 
   #check(): void {
-    const now = nowMs();
+    const now = this.#clock.nowMs();
     for (const peer of this.#peers.values()) {
       if (!peer.open || !peer.link) continue;
       if (peer.pingAtMs !== undefined && now - peer.pingAtMs > pongWithinMs) {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Clock } from "../../core/clock.ts";
 import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
 import { timing } from "../../core/limits.ts";
@@ -13,14 +14,33 @@ import type { Application } from "../application_schema.ts";
 import { cleanEnvironment } from "../environment.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readIdentity } from "./identity.ts";
-import { listLaunches, pruneLaunches, readLaunchRecord } from "./launch_record.ts";
-import { watchLaunch } from "./launch_watch.ts";
-import { launch } from "./launcher.ts";
+import { type LaunchRecord, listLaunches, pruneLaunches, readLaunchRecord } from "./launch_record.ts";
+import { type LaunchExit, watchLaunch } from "./launch_watch.ts";
+import { launch, type LaunchOutcome } from "./launcher.ts";
 import { killGroup, signalGroup, stopGracefully } from "./process_group.ts";
-import { isAlive, programState } from "./process_table.ts";
+import { isAlive, type ProgramState, programState } from "./process_table.ts";
 import { findProgram, lookupText, standardEnvironment } from "./program_lookup.ts";
-import { bootId, nowMs } from "./system_clock.ts";
+import { bootId, systemClock } from "./system_clock.ts";
 import { currentUser, findUser } from "./user_lookup.ts";
+
+/** What is asked of the machine. */
+export interface ProgramSystem {
+  readonly clock: Clock;
+  bootId(): string;
+  /** Start a program under a number; a text says why it can never be started here. */
+  launch(instance: string, number: number, application: Application): Promise<LaunchOutcome | string>;
+  record(instance: string, number: number): LaunchRecord | undefined;
+  /** Numbers of the launches on record, newest last. */
+  launches(instance: string): number[];
+  onExit(instance: string, number: number, listener: (exit: LaunchExit) => void): void;
+  isAlive(program: ProcessIdentity): boolean;
+  state(program: ProcessIdentity): ProgramState;
+  signal(program: ProcessIdentity, signal: NodeJS.Signals): boolean;
+  killGroup(program: ProcessIdentity, timeoutMs: number): Promise<boolean>;
+  stop(program: ProcessIdentity, graceMs: number): Promise<unknown>;
+  /** @returns Why this node cannot launch the application; empty if it can. */
+  look(application: Application): string;
+}
 
 /** A program that is watched. */
 type Watched = {
@@ -42,29 +62,29 @@ const launchesKept = 10;
 const killWithinMs = 5_000;
 
 /** Commands and work of the execution armor's host. */
-export function programHost(data: DataDir): {
+export function programHost(system: ProgramSystem): {
   command: (command: HostCommand, local: Local) => void;
   work: (kind: string, args: Data) => Promise<Data>;
 } {
-  const node = readIdentity(data.identity)!.name;
+  const { clock } = system;
   const watched = new Map<string, Watched>();
-  let timer: ReturnType<typeof setInterval> | undefined;
+  let stopLooking: (() => void) | undefined;
 
   const look = (local: Local): void => {
     for (const one of watched.values()) {
-      const state = programState(one.program);
+      const state = system.state(one.program);
       if (state !== "stopped") one.stoppedSinceMs = undefined;
       else {
-        one.stoppedSinceMs ??= nowMs();
-        const durationMs = nowMs() - one.stoppedSinceMs;
+        one.stoppedSinceMs ??= clock.nowMs();
+        const durationMs = clock.nowMs() - one.stoppedSinceMs;
         if (durationMs >= timing.stoppedIsHungMs) local("program.hung", { id: one.id, launch: one.launch, durationMs, cause: "stopped" });
       }
       if (state === "traced" && !one.tracedSeen) local("program.traced", { id: one.id, launch: one.launch });
       one.tracedSeen = state === "traced";
     }
     if (watched.size === 0) {
-      clearInterval(timer);
-      timer = undefined;
+      stopLooking?.();
+      stopLooking = undefined;
     }
   };
 
@@ -72,12 +92,12 @@ export function programHost(data: DataDir): {
     const known = watched.get(id);
     if (known?.launch === number) return;
     watched.set(id, { id, launch: number, program, stoppedSinceMs: undefined, tracedSeen: false });
-    timer ??= setInterval(() => look(local), timing.watchIntervalMs);
-    const foundDead = adopted && !isAlive(program);
-    watchLaunch(data.launch(id, number), ({ status, reason }) => {
+    stopLooking ??= clock.every(timing.watchIntervalMs, () => look(local));
+    const foundDead = adopted && !system.isAlive(program);
+    system.onExit(id, number, ({ status, reason }) => {
       if (watched.get(id)?.launch === number) watched.delete(id);
       // What the program left behind ends before anything replaces it.
-      void killGroup(program, killWithinMs).then(() =>
+      void system.killGroup(program, killWithinMs).then(() =>
         local("program.exited", { id, launch: number, status, unknown: status === null, adopted: foundDead, ...(reason !== undefined && { reason }) })
       );
     });
@@ -85,58 +105,39 @@ export function programHost(data: DataDir): {
 
   /** @param again The launch was ordered before: a record under its number is its own. */
   const start = async ({ id, launch: number, application }: LaunchArgs, local: Local, again: boolean): Promise<void> => {
-    const running = again ? undefined : runningLaunch(data, id);
+    const running = again ? undefined : runningLaunch(system, id);
     if (running !== undefined && running !== number) return local("program.taken", { id, launch: number, number: running, running: true });
-    const user = application.user === null ? currentUser() : findUser(application.user);
-    if (!user) return local("program.cannot", { id, launch: number, reason: `there is no user "${application.user}"` });
-    const logFile = data.log(application.name, id);
-    pruneLaunches(data.launches(id), launchesKept);
-    const outcome = await launch({
-      data,
-      instance: id,
-      number,
-      command: application.command,
-      args: application.args,
-      env: {
-        ...standardEnvironment(user),
-        ARMOR_NODE: node,
-        ARMOR_APPLICATION: application.name,
-        ARMOR_INSTANCE: id,
-        ...cleanEnvironment(application.env),
-      },
-      directory: application.directory ?? "/",
-      user,
-      logFile,
-    });
-    if (outcome.ok) {
+    const outcome = await system.launch(id, number, application);
+    if (typeof outcome === "string") local("program.cannot", { id, launch: number, reason: outcome });
+    else if (outcome.ok) {
       local("program.started", { id, launch: number, process: outcome.program });
       watch(id, number, outcome.program, local, false);
-    } else if (outcome.code === "exists" && !again && readLaunchRecord(data.launch(id, number))?.state === "ended") {
-      const newest = listLaunches(data.launches(id)).at(-1) ?? number;
+    } else if (outcome.code === "exists" && !again && system.record(id, number)?.state === "ended") {
+      const newest = system.launches(id).at(-1) ?? number;
       local("program.taken", { id, launch: number, number: newest, running: false });
-    } else if (outcome.code === "exists") adopt({ id, launch: number, application, boot: bootId(), stopping: false, graceMs: 0 }, local);
+    } else if (outcome.code === "exists") adopt({ id, launch: number, application, boot: system.bootId(), stopping: false, graceMs: 0 }, local);
     else if (outcome.code === "refused") local("program.cannot", { id, launch: number, reason: outcome.reason });
     else local("program.exited", { id, launch: number, status: 127, reason: outcome.reason });
   };
 
   const adopt = (args: AdoptArgs, local: Local): void => {
     const { id, launch: number, boot, stopping, graceMs } = args;
-    const record = readLaunchRecord(data.launch(id, number));
+    const record = system.record(id, number);
     if (record?.state === "ended") {
       return local("program.exited", { id, launch: number, status: record.exit ?? null, unknown: record.exit === undefined, adopted: true });
     }
-    if (boot !== bootId() || (record?.program && record.program.bootId !== bootId())) {
+    if (boot !== system.bootId() || (record?.program && record.program.bootId !== system.bootId())) {
       return local("program.rebooted", { id, launch: number });
     }
     if (record === undefined) return void start(args, local, true);
     if (record.program === undefined) {
       // The shim is at work, or died between its two lines.
-      setTimeout(() => adopt(args, local), 20);
+      clock.after(20, () => adopt(args, local));
       return;
     }
     local("program.started", { id, launch: number, process: record.program });
     watch(id, number, record.program, local, true);
-    if (stopping) void stopGracefully(record.program, { graceMs });
+    if (stopping) void system.stop(record.program, graceMs);
   };
 
   return {
@@ -145,25 +146,66 @@ export function programHost(data: DataDir): {
       else if (kind === "program.adopt") adopt(args as unknown as AdoptArgs, local as Local);
       else if (kind === "program.stop" || kind === "program.kill") {
         const { id, launch: number, graceMs } = args as unknown as { id: string; launch: number; graceMs: number };
-        const program = readLaunchRecord(data.launch(id, number))?.program;
+        const program = system.record(id, number)?.program;
         if (!program) return;
-        if (kind === "program.kill") signalGroup(program, "SIGKILL");
-        else void stopGracefully(program, { graceMs });
+        if (kind === "program.kill") system.signal(program, "SIGKILL");
+        else void system.stop(program, graceMs);
       }
     },
     work: async (kind, args) => {
       if (kind !== "program.look") throw new Error(`no work of kind "${kind}"`);
-      return lookFor(args as unknown as Application);
+      return system.look(args as unknown as Application);
     },
   };
 }
 
 /** Number of a launch of this instance whose program lives: the armor has lost its memory of it. */
-function runningLaunch(data: DataDir, id: string): number | undefined {
-  return listLaunches(data.launches(id)).findLast((number) => {
-    const record = readLaunchRecord(data.launch(id, number));
-    return record?.program !== undefined && record.state === "running" && isAlive(record.program);
+function runningLaunch(system: ProgramSystem, id: string): number | undefined {
+  return system.launches(id).findLast((number) => {
+    const record = system.record(id, number);
+    return record?.program !== undefined && record.state === "running" && system.isAlive(record.program);
   });
+}
+
+/** Programs as processes of this machine. */
+export function programSystem(data: DataDir): ProgramSystem {
+  const node = readIdentity(data.identity)!.name;
+  return {
+    clock: systemClock,
+    bootId,
+    launch: async (instance, number, application) => {
+      const user = application.user === null ? currentUser() : findUser(application.user);
+      if (!user) return `there is no user "${application.user}"`;
+      const logFile = data.log(application.name, instance);
+      pruneLaunches(data.launches(instance), launchesKept);
+      return await launch({
+        data,
+        instance,
+        number,
+        command: application.command,
+        args: application.args,
+        env: {
+          ...standardEnvironment(user),
+          ARMOR_NODE: node,
+          ARMOR_APPLICATION: application.name,
+          ARMOR_INSTANCE: instance,
+          ...cleanEnvironment(application.env),
+        },
+        directory: application.directory ?? "/",
+        user,
+        logFile,
+      });
+    },
+    record: (instance, number) => readLaunchRecord(data.launch(instance, number)),
+    launches: (instance) => listLaunches(data.launches(instance)),
+    onExit: (instance, number, listener) => void watchLaunch(data.launch(instance, number), listener),
+    isAlive,
+    state: programState,
+    signal: signalGroup,
+    killGroup,
+    stop: (program, graceMs) => stopGracefully(program, { graceMs }),
+    look: lookFor,
+  };
 }
 
 /** @returns Why this node cannot launch the application; empty if it can. */

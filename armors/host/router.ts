@@ -8,31 +8,32 @@
 import { encode } from "../../core/codec.ts";
 import type { Frame } from "../../core/frame.ts";
 import { compareGenerations, type Generation } from "../../core/generation.ts";
-import type { FrameLink } from "../../transports/frame_link.ts";
 import { daemonOf, nodeOf } from "../shapes.ts";
-import type { Peers } from "./peers.ts";
+
+/** What takes encoded frames: the link of a local armor. */
+export type FrameSink = { send(bytes: Uint8Array): void };
 
 /** Frames of one node's daemon. */
 export class Router {
-  readonly #local = new Map<string, FrameLink>();
+  readonly #local = new Map<string, FrameSink>();
   readonly #nodes = new Map<string, string>();
   /** Newest generation heard from armors that move between nodes. */
   readonly #heard = new Map<string, Generation>();
 
-  constructor(readonly node: string, readonly peers: Peers, readonly toDaemon: (frame: Frame) => void) {}
+  constructor(readonly node: string, readonly peers: { send(node: string, bytes: Uint8Array): void }, readonly toDaemon: (frame: Frame) => void) {}
 
   /** An armor of this node has registered. */
-  attach(armor: string, link: FrameLink): void {
+  attach(armor: string, link: FrameSink): void {
     this.#local.set(armor, link);
   }
 
   /** Its link is gone; a newer one stays. */
-  detach(armor: string, link: FrameLink): boolean {
+  detach(armor: string, link: FrameSink): boolean {
     return this.#local.get(armor) === link && this.#local.delete(armor);
   }
 
   /** The link of a local armor. */
-  link(armor: string): FrameLink | undefined {
+  link(armor: string): FrameSink | undefined {
     return this.#local.get(armor);
   }
 

@@ -15,7 +15,7 @@ import { Microkernel } from "../../core/microkernel.ts";
 import { parseAddress } from "../../transports/address.ts";
 import type { FrameLink, LinkHandlers } from "../../transports/frame_link.ts";
 import { heartbeatKey } from "../../transports/heartbeat_datagram.ts";
-import { request } from "../../transports/http2_client.ts";
+import { connectLink, request } from "../../transports/http2_client.ts";
 import { type LinkPeer, type LinkRefusal, type RunningHttp2Server, startHttp2Server } from "../../transports/http2_server.ts";
 import { readSecretFile } from "../../transports/secret.ts";
 import type { TlsIdentity } from "../../transports/tls_identity.ts";
@@ -26,23 +26,23 @@ import { type ArmorReport, daemonOf } from "../shapes.ts";
 import { version } from "../version.ts";
 import { createApi, type LogPlace } from "./api.ts";
 import { ArmorHost } from "./armor_host.ts";
-import { ArmorProcesses } from "./armor_processes.ts";
+import { ArmorProcesses, armorSystem } from "./armor_processes.ts";
 import { openCheckpointFiles } from "./checkpoint_file.ts";
 import { dataDir } from "./data_dir.ts";
 import { EventStore, type StoredEvent } from "./event_store.ts";
-import { GuardWatch } from "./guard_watch.ts";
+import { guardSystem, GuardWatch } from "./guard_watch.ts";
 import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
 import { readIdentity, unjoined, writeIdentity } from "./identity.ts";
 import { joinCluster } from "./join.ts";
 import type { LinkUp, LocalFrame, Refused, Register } from "./local_link.ts";
 import { tryLock } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
-import { Peers } from "./peers.ts";
+import { connectWithinMs, Peers } from "./peers.ts";
 import { probeNode } from "./probe_node.ts";
 import { Router } from "./router.ts";
 import { openRunDir } from "./run_dir.ts";
 import { statusDocument } from "./status.ts";
-import { bootId, nowMs } from "./system_clock.ts";
+import { bootId, nowMs, systemClock } from "./system_clock.ts";
 import { systemRandom } from "./system_random.ts";
 
 /** Exit status that tells the guard: do not start me again; the reason is on stderr. */
@@ -98,8 +98,11 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
 
   // Frames.
   const peers = new Peers({
-    headers: () => ({ "armor-cluster": identity!.cluster, "armor-node": id, "armor-version": version }),
-    tls: () => tls,
+    connect: (at, handlers) => {
+      const headers = { "armor-cluster": identity!.cluster, "armor-node": id, "armor-version": version };
+      return tls && connectLink({ address: parseAddress(at), tls, headers, connectTimeoutMs: connectWithinMs, ...handlers });
+    },
+    clock: systemClock,
     onFrame: (frame, bytes, node) => router.fromPeer(frame, bytes, node),
     onOpen: () => {
       host.dispatch({ kind: "link-up" });
@@ -111,7 +114,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     },
   });
   const router = new Router(id, peers, (frame) => host.frame(frame));
-  const processes = new ArmorProcesses(data, (op, payload) => host.local(op, payload), log);
+  const processes = new ArmorProcesses(armorSystem(data), (op, payload) => host.local(op, payload), log);
   const events = new EventStore(data.events.replace(/\.cborseq$/, ".jsonl"), log);
   const waiting = new Map<string, (answer: OperationAnswer) => void>();
   const keys = new Map<string, Uint8Array>();
@@ -277,7 +280,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   setInterval(() => host.local("clock.wall", { offsetMs: Date.now() - nowMs() }), 60_000);
   host.start({ self: self as unknown as Data, bootId: bootId() });
   if (restored.damage.length > 0) host.local("checkpoint.restored", { damage: [...restored.damage], complete: restored.complete });
-  const guard = new GuardWatch(data, nodeFlags(options), (kind, cause) => {
+  const guard = new GuardWatch(guardSystem(data, nodeFlags(options)), (kind, cause) => {
     host.local("guard.noticed", { kind, cause });
   }, log);
   host.local("guard.watch");

@@ -14,6 +14,7 @@ import type { Frame } from "../../core/frame.ts";
 import { compareGenerations, type Generation } from "../../core/generation.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import type { Payload } from "../../core/payload.ts";
+import { connectLink } from "../../transports/http2_client.ts";
 import type { Role } from "../shapes.ts";
 import { executionOf } from "../shapes.ts";
 import { ArmorHost } from "./armor_host.ts";
@@ -25,7 +26,7 @@ import { DaemonLink, type Registered } from "./local_link.ts";
 import { identify } from "./process_table.ts";
 import { poisonedStatus, RestoreAttempts } from "./restore_attempts.ts";
 import { openRunDir } from "./run_dir.ts";
-import { bootId } from "./system_clock.ts";
+import { bootId, systemClock } from "./system_clock.ts";
 import { systemRandom } from "./system_random.ts";
 
 /** What an armor's own host adds to the loop: commands and blocking work of its kind. */
@@ -62,9 +63,9 @@ async function kindOf(role: Role, node: string, data: DataDir): Promise<ArmorKin
     return { armor: "heartbeat", elements: heartbeatArmor({ node }), keepsCheckpoint: true, asksOtherNodes: true };
   }
   const { executionArmor } = await import("../execution_armor.ts");
-  const { programHost } = await import("./program_host.ts");
+  const { programHost, programSystem } = await import("./program_host.ts");
   const armor = executionOf(node);
-  return { armor, elements: executionArmor({ node }), keepsCheckpoint: true, asksOtherNodes: false, ...programHost(data) };
+  return { armor, elements: executionArmor({ node }), keepsCheckpoint: true, asksOtherNodes: false, ...programHost(programSystem(data)) };
 }
 
 function runArmor(
@@ -90,7 +91,8 @@ function runArmor(
   if (ordered) host = makeHost(kind, data, ordered, surround());
 
   const link = new DaemonLink({
-    socket: run.socket,
+    connect: (handlers) => connectLink({ address: { path: run.socket }, ...handlers }),
+    clock: systemClock,
     register: () => ({
       type: "register",
       armor: kind.armor,

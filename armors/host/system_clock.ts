@@ -5,6 +5,7 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import type { Clock } from "../../core/clock.ts";
 import { systemCalls } from "./ffi.ts";
 
 /**
@@ -27,3 +28,17 @@ let boot: string | undefined;
 export function bootId(): string {
   return (boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim());
 }
+
+/** The machine's clock and the runtime's timers. */
+export const systemClock: Clock = {
+  nowMs,
+  after: (delayMs, run) => {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+  every: (intervalMs, run) => {
+    const timer = setInterval(run, intervalMs);
+    timer.unref?.();
+    return () => clearInterval(timer);
+  },
+};
