@@ -82,7 +82,11 @@ export function epochPromise(node: string): Element {
           thread.payload["promised"] = state.promised;
           return;
         }
-        if (state.ftm && compareEpochs(ftm.epoch, state.ftm.epoch) === 0) return;
+        if (state.ftm && compareEpochs(ftm.epoch, state.ftm.epoch) === 0) {
+          // This node was held dead meanwhile: the FTM has forgotten its armors.
+          thread.insert(op("armors.tell"));
+          return;
+        }
         return follow(state, thread, ftm);
       },
       "epoch.guard": (state, thread) => {

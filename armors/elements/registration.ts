@@ -235,10 +235,9 @@ export function registration(self: string): Element {
             thread.payload["subjects"] = [...(thread.payload["subjects"] as string[] ?? []), node.id];
             thread.insert(op("node.confirm"));
           } else if (liveness === "alive" && node.state !== "alive" && node.state !== "draining") {
-            if (node.state === "failed") {
-              thread.event({ kind: "node.returned", subject: node.name, node: node.id });
-              announce(thread, node.id);
-            }
+            if (node.state === "failed") thread.event({ kind: "node.returned", subject: node.name, node: node.id });
+            // It tells its armors again: one of them may have been placed elsewhere meanwhile.
+            announce(thread, node.id);
             setNode(thread, { ...node, state: "alive", reported: node.state !== "failed" && node.reported, plannedUntilMs: 0 });
             changed(thread);
           }
