@@ -1,0 +1,35 @@
+/**
+ * Cleans up after a test process, however that ends: it waits in a session of
+ * its own for the end of its input, then ends what is left of the nodes.
+ *
+ * Usage: bun janitor.ts FOLDER [NAMESPACE…]
+ *
+ * @module
+ */
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { removeNamespaces } from "./network.ts";
+import { endNode } from "./processes.ts";
+
+/** End every node whose data dir is in `folder`, and remove folder and namespaces. */
+export async function cleanUp(folder: string, namespaces: readonly string[]): Promise<void> {
+  let names: string[] = [];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    // Cleaned up already.
+  }
+  await Promise.all(names.map((name) => endNode(join(folder, name))));
+  removeNamespaces(namespaces);
+  rmSync(folder, { recursive: true, force: true });
+}
+
+if (import.meta.main) {
+  const [folder = "", ...namespaces] = process.argv.slice(2);
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => {});
+  process.stdin.resume().on("end", async () => {
+    if (folder.includes("/armor-e2e-")) await cleanUp(folder, namespaces);
+    process.exit(0);
+  });
+}
