@@ -213,6 +213,7 @@ export function registration(self: string): Element {
         }
         const { name, address } = node;
         setNode(thread, { ...node, state: "left" });
+        setArmors(thread, id, []);
         thread.payload["registration"] = { id, name, address, draining: false, left: true };
         thread.payload["unwatch"] = [`guard@${id}`];
         thread.event({ kind: "node.left", subject: name, node: id });

@@ -30,12 +30,12 @@ export function statusDocument({ kernel, node, cluster, nowMs, self }: StatusOpt
   const nodes = view?.nodes ?? [{ id: node.id, name: node.name, address: node.address, state: "alive" }];
   const names = new Map(nodes.map(({ id, name }) => [id, name]));
   const live = kernel.volatile("local_armors") as { live: { [armor: string]: { state: string } } };
-  const kept = kernel.state("local_armors") as { [armor: string]: { process: { pid: number } | null } };
+  const kept = kernel.state("local_armors") as { [armor: string]: { process: { pid: number } | null; failed: boolean } };
 
   const armors = (view?.armors ?? [{ ...self, node: node.id }]).map((armor) => {
     // Of its own armors a daemon knows more than the FTM may have heard.
     const local = armor.node === node.id && live.live[armor.armor];
-    const own = local ? { state: local.state, pid: kept[armor.armor]?.process?.pid ?? null } : {};
+    const own = local ? { state: kept[armor.armor]?.failed ? "failed" : local.state, pid: kept[armor.armor]?.process?.pid ?? null } : {};
     return { ...armor, ...own };
   });
   const shown = armors.map(({ armor, role, node: at, pid, state, incarnation, generation, elements }) => ({
