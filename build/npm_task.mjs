@@ -109,6 +109,7 @@ const tasks = {
   test: ["build/test.ts"],
   demo: ["build/demo.ts"],
   bench: ["bench/run.ts"],
+  docs: ["build/elements_page.ts"],
 };
 
 const [name = "", ...rest] = process.argv.slice(2);
