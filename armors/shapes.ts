@@ -62,6 +62,8 @@ export type Tombstone = { readonly revision: number; readonly revisionEpoch: Epo
 
 /** What an operator wants of one application. */
 export type ApplicationEntry = {
+  /** Names this submission: one that is removed and submitted again is another application. */
+  readonly serial: string;
   readonly application: Application;
   readonly desired: "running" | "stopped";
   /** Counts the operator's changes. */
@@ -91,6 +93,8 @@ export type InstanceState =
 /** One instance as the FTM orders it from an execution armor. */
 export type InstanceOrder = {
   readonly id: string;
+  /** Of the application's entry. */
+  readonly serial: string;
   readonly application: Application;
   readonly desired: "running" | "stopped";
   readonly restart: number;
@@ -100,6 +104,7 @@ export type InstanceOrder = {
 /** One instance as its execution armor reports it. */
 export type InstanceReport = {
   readonly id: string;
+  readonly serial: string;
   readonly name: string;
   readonly placement: Placement;
   readonly state: InstanceState;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { roleFlags } from "../armors/role_flags.ts";
+import { roleFlags } from "../armors/host/role_flags.ts";
 
 const roleHelp = roleFlags
   .filter(({ help }) => help !== undefined)

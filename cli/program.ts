@@ -10,7 +10,7 @@ import { allOptions, arrangeArguments, optionShape } from "./argument_order.ts";
 import { type CommandDefinition, type CommandInput, type OptionDefinition, jsonDocument, printable } from "./command.ts";
 import { commands } from "./command_list.ts";
 import { rootHelp } from "./help.ts";
-import { roleFlags } from "../armors/role_flags.ts";
+import { roleFlags } from "../armors/host/role_flags.ts";
 import { version } from "../armors/version.ts";
 import { OutputClosedError, type Terminal, errorCode } from "./terminal.ts";
 

@@ -9,7 +9,7 @@ import { OperationError, UsageError } from "../../core/errors.ts";
 import type { Epoch } from "../../core/generation.ts";
 import type { Payload } from "../../core/payload.ts";
 import { type Application, parseApplication } from "../application_schema.ts";
-import type { ApplicationEntry, Tombstone } from "../shapes.ts";
+import type { ApplicationEntry, TableVersion, Tombstone } from "../shapes.ts";
 import type { OperationAnswer } from "./operator.ts";
 
 /** Entries to set and to remove, and what the operator is told. */
@@ -26,10 +26,11 @@ type Table = { readonly [key: string]: Data };
  *
  * @throws {OperationError} `usage` or `refused`, with the line the operator sees.
  */
-export function changeApplication(table: Table, payload: Payload, epoch: Epoch): ApplicationChange {
+export function changeApplication(table: Table, payload: Payload, version: TableVersion): ApplicationChange {
+  const { epoch } = version;
   const operation = payload["operation"] as string;
   const args = payload["args"] as { name?: unknown; application?: unknown };
-  if (operation === "application.submit") return submit(table, parse(args.application), epoch);
+  if (operation === "application.submit") return submit(table, parse(args.application), version);
   const name = String(args.name ?? "");
   const key = `app:${name}`;
   const entry = table[key] as ApplicationEntry | undefined;
@@ -71,7 +72,7 @@ export function parse(input: unknown): Application {
   }
 }
 
-function submit(table: Table, application: Application, epoch: Epoch): ApplicationChange {
+function submit(table: Table, application: Application, { epoch, sequence }: TableVersion): ApplicationChange {
   if (application.singleton) {
     throw new OperationError("refused", "--singleton is not available yet: it needs leases, without which a cut-off node could run a second copy");
   }
@@ -86,7 +87,8 @@ function submit(table: Table, application: Application, epoch: Epoch): Applicati
       `application "${application.name}" exists with another specification: "armor remove ${application.name}" first, or choose another name`,
     );
   }
-  const next: ApplicationEntry = { application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] };
+  const serial = `${epoch.number}.${epoch.node}.${sequence + 1}`;
+  const next: ApplicationEntry = { serial, application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] };
   const gone = `gone:${application.name}`;
   const unset = table[gone] === undefined ? [] : [gone];
   return { set: { [key]: next }, unset, answer: { ok: true, changed: true, revision: 1 } };

@@ -13,7 +13,7 @@ import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, type NodeRegistration, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
-import { compareVersions, contains, extendLineage, mergeTables, tableEntries, type TableStore } from "../table_version.ts";
+import { compareVersions, contains, extendLineage, mergeTables, tableEntries, type TableStore } from "./table_version.ts";
 import type { FtmBegin } from "./takeover.ts";
 
 type State = { readonly version: TableVersion; readonly lineage: readonly TableVersion[] } & { readonly [key: string]: Data };
@@ -97,15 +97,15 @@ export function applicationTable(node: string): Element {
         thread.payload["table"] = tableEntries(state);
       },
       "application.change": (state, thread) => {
-        const { set, unset, answer } = changeApplication(state, thread.payload, state.version.epoch);
+        const { set, unset, answer } = changeApplication(state, thread.payload, state.version);
         thread.payload["answer"] = answer as unknown as Data;
         if (Object.keys(set).length + unset.length === 0) return;
         return change(state, thread, set, unset);
       },
       "application.completed": (state, thread) => {
-        const { name, instance } = thread.payload as { name: string; instance: string };
+        const { name, serial, instance } = thread.payload as { name: string; serial: string; instance: string };
         const entry = state[`app:${name}`] as ApplicationEntry | undefined;
-        if (!entry || entry.completed.includes(instance)) {
+        if (!entry || entry.serial !== serial || entry.completed.includes(instance)) {
           thread.finish();
           return;
         }

@@ -89,7 +89,7 @@ export function instances(node: string): Element {
       return order.desired === "running" ? launch(thread, fresh) : fresh;
     }
     const next = { ...before, order };
-    const renewed = order.restart !== before.order.restart || !dataEqual(order.application as Data, before.order.application as Data);
+    const renewed = order.serial !== before.order.serial || order.restart !== before.order.restart || !dataEqual(order.application as Data, before.order.application as Data);
     if (order.desired === "stopped") {
       const resting = before.state === "stopped" || before.state === "completed" || before.state === "failed";
       return resting && !renewed ? next : stop(thread, next, "stay");
@@ -260,6 +260,6 @@ export function instances(node: string): Element {
 }
 
 function report({ order, state, process, restarts, crashLoop, cannot }: Instance): InstanceReport {
-  const { id, placement, application } = order;
-  return { id, name: application.name, placement, state, pid: process?.pid ?? null, restarts, crashLoop, cannot };
+  const { id, serial, placement, application } = order;
+  return { id, serial, name: application.name, placement, state, pid: process?.pid ?? null, restarts, crashLoop, cannot };
 }

@@ -73,8 +73,9 @@ export function placement(): Element {
         const instances: { [id: string]: InstanceReport & { node: string } } = {};
         for (const [node, reports] of thread.volatile.reports) {
           for (const report of reports) {
-            const other = instances[report.id];
-            if (!other || comparePlacements(other.placement, report.placement) < 0) instances[report.id] = { ...report, node };
+            const key = instanceKey(report);
+            const other = instances[key];
+            if (!other || comparePlacements(other.placement, report.placement) < 0) instances[key] = { ...report, node };
           }
         }
         thread.payload["instances"] = instances;
@@ -89,16 +90,17 @@ function takeReport(thread: Placing, payload: Payload): void {
   const placed = new Map(thread.volatile.placed);
   const avoid = new Map(thread.volatile.avoid);
   for (const report of instances) {
-    const known = placed.get(report.id);
-    if (!known || comparePlacements(report.placement, known.placement) > 0) placed.set(report.id, { node, placement: report.placement });
-    if ((report.crashLoop || report.cannot !== "") && placed.get(report.id)?.node === node) {
-      const nodes = avoid.get(report.id) ?? [];
-      if (!nodes.includes(node)) avoid.set(report.id, [...nodes, node]);
+    const key = instanceKey(report);
+    const known = placed.get(key);
+    if (!known || comparePlacements(report.placement, known.placement) > 0) placed.set(key, { node, placement: report.placement });
+    if ((report.crashLoop || report.cannot !== "") && placed.get(key)?.node === node) {
+      const nodes = avoid.get(key) ?? [];
+      if (!nodes.includes(node)) avoid.set(key, [...nodes, node]);
     }
     if (report.state === "completed") {
       thread.send({
         ops: [op("application.completed", thread.self)],
-        payload: { name: report.name, instance: report.id, node },
+        payload: { name: report.name, serial: report.serial, instance: report.id, node },
         lane: "system",
       });
     }
@@ -168,10 +170,11 @@ function placeAll(thread: Placing, alive: readonly NodeView[], lost: readonly st
   const wanted: Wanted[] = [];
   const load = new Map(alive.map(({ id }) => [id, 0]));
   const pending: { entry: ApplicationEntry; id: string; from: Placed | undefined }[] = [];
+  forgetRemoved(thread, table);
   for (const key of Object.keys(table).filter((name) => name.startsWith("app:")).sort()) {
     const entry = table[key] as unknown as ApplicationEntry;
     for (const id of instanceIds(entry)) {
-      const placed = thread.volatile.placed.get(id);
+      const placed = thread.volatile.placed.get(instanceKey({ id, serial: entry.serial }));
       const stays = placed && !lost.includes(placed.node) && !mustMove(thread, entry, id, placed, alive);
       if (stays) {
         wanted.push({ node: placed.node, order: makeOrder(entry, id, placed.placement) });
@@ -186,13 +189,29 @@ function placeAll(thread: Placing, alive: readonly NodeView[], lost: readonly st
     if (!target) continue;
     const number = thread.volatile.number + 1;
     const placement = { epoch: thread.volatile.epoch, number };
-    const placed = new Map(thread.volatile.placed).set(id, { node: target, placement });
+    const placed = new Map(thread.volatile.placed).set(instanceKey({ id, serial: entry.serial }), { node: target, placement });
     thread.setVolatile({ ...thread.volatile, number, placed });
     wanted.push({ node: target, order: makeOrder(entry, id, placement) });
     load.set(target, (load.get(target) ?? 0) + 1);
     if (from || !isFresh(entry, thread)) thread.event({ kind: "application.moved", subject: id, node: target, from: from?.node ?? null });
   }
   return wanted;
+}
+
+/** An application that is removed and submitted again starts anew, also while its last copies still end. */
+function instanceKey({ id, serial }: { readonly id: string; readonly serial: string }): string {
+  return `${id} ${serial}`;
+}
+
+function forgetRemoved(thread: Placing, table: { readonly [key: string]: Data }): void {
+  const known = new Set<string>();
+  for (const [key, value] of Object.entries(table)) {
+    if (!key.startsWith("app:")) continue;
+    const entry = value as unknown as ApplicationEntry;
+    for (const id of instanceIds(entry)) known.add(instanceKey({ id, serial: entry.serial }));
+  }
+  const kept = <T>(map: ReadonlyMap<string, T>): Map<string, T> => new Map([...map].filter(([key]) => known.has(key)));
+  thread.setVolatile({ ...thread.volatile, placed: kept(thread.volatile.placed), avoid: kept(thread.volatile.avoid) });
 }
 
 /** Submitted to this FTM: it cannot run anywhere yet. */
@@ -203,7 +222,7 @@ function isFresh(entry: ApplicationEntry, thread: Placing): boolean {
 /** A crash loop, or a node that cannot run it, moves it while there is a node not yet tried. */
 function mustMove(thread: Placing, entry: ApplicationEntry, id: string, placed: Placed, alive: readonly NodeView[]): boolean {
   if (entry.desired !== "running" || entry.application.pin) return false;
-  const avoid = thread.volatile.avoid.get(id) ?? [];
+  const avoid = thread.volatile.avoid.get(instanceKey({ id, serial: entry.serial })) ?? [];
   return avoid.includes(placed.node) && alive.some((node) => !avoid.includes(node.id));
 }
 
@@ -218,7 +237,7 @@ function choose(
   wanted: readonly Wanted[],
 ): string | undefined {
   const { application } = entry;
-  const avoid = thread.volatile.avoid.get(id) ?? [];
+  const avoid = thread.volatile.avoid.get(instanceKey({ id, serial: entry.serial })) ?? [];
   let candidates = alive.filter((node) => !application.pin || node.name === application.node);
   const fresh = candidates.filter((node) => !avoid.includes(node.id));
   if (fresh.length > 0) candidates = fresh;
@@ -231,7 +250,7 @@ function choose(
 
 function makeOrder(entry: ApplicationEntry, id: string, placement: Placement): InstanceOrder {
   const desired = entry.completed.includes(id) ? "stopped" : entry.desired;
-  return { id, application: entry.application, desired, restart: entry.restart, placement };
+  return { id, serial: entry.serial, application: entry.application, desired, restart: entry.restart, placement };
 }
 
 function order(thread: Placing, node: string, instances: readonly InstanceOrder[]): void {

@@ -53,7 +53,7 @@ export function registration(self: string): Element {
   const announce = (thread: Registering, id: string): void => {
     const { epoch, nodes } = thread.volatile;
     const payload = { ftm: { epoch, node: self }, address: nodes.get(self)?.address ?? null };
-    thread.send({ ops: [op("epoch.announce", daemonOf(id)), op("epoch.announced", thread.self)], payload, lane: "system" });
+    thread.send({ ops: [op("epoch.announce", daemonOf(id)), op("armors.tell", daemonOf(id)), op("epoch.announced", thread.self)], payload, lane: "system" });
   };
 
   const setArmors = (thread: Registering, node: string, reports: readonly ArmorReport[]): void => {

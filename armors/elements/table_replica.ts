@@ -9,7 +9,7 @@ import type { Data } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
 import { epochZero } from "../../core/generation.ts";
 import type { NodeReport, TableCopy, TableVersion } from "../shapes.ts";
-import { compareVersions, contains, tableEntries, type TableStore } from "../table_version.ts";
+import { compareVersions, contains, tableEntries, type TableStore } from "./table_version.ts";
 
 /** `version`, and the table's entries under their keys `app:NAME` and `node:ID`. */
 type State = { readonly version: TableVersion; readonly lineage: readonly TableVersion[] } & { readonly [key: string]: Data };

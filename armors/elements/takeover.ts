@@ -19,7 +19,7 @@ import type { Payload } from "../../core/payload.ts";
 import { daemonOf, type NodeReport, quorum } from "../shapes.ts";
 import type { FtmLocation, Vote } from "./epoch_promise.ts";
 import type { InstallOrder } from "./local_armors.ts";
-import { compareVersions, contains } from "../table_version.ts";
+import { compareVersions, contains } from "./table_version.ts";
 
 /** Payload field `takeover` of `takeover.begin`. */
 export type TakeoverRequest = {

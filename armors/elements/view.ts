@@ -88,7 +88,7 @@ function build(payload: { readonly [field: string]: Data }): View {
     armors,
     applications: entries.map((entry) => {
       const { application: { name }, desired, revision } = entry;
-      const views = instanceIds(entry).map((id) => instanceView(entry, id, instances[id], placed[id]?.node));
+      const views = instanceIds(entry).map((id) => instanceView(entry, id, instances[`${id} ${entry.serial}`], placed[`${id} ${entry.serial}`]?.node));
       return { name, desired, state: summary(desired, views.map(({ state }) => state)), revision, instances: views };
     }),
   };

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { RoleOptions } from "../role_flags.ts";
+import type { RoleOptions } from "./role_flags.ts";
 
 /** Everything but `--role` and the internal flags. */
 export function nodeFlags(options: RoleOptions): string[] {

@@ -21,7 +21,7 @@ import { readSecretFile } from "../../transports/secret.ts";
 import type { TlsIdentity } from "../../transports/tls_identity.ts";
 import { daemonArmor } from "../daemon_armor.ts";
 import type { OperationAnswer } from "../elements/operator.ts";
-import type { RoleOptions } from "../role_flags.ts";
+import type { RoleOptions } from "./role_flags.ts";
 import { type ArmorReport, daemonOf } from "../shapes.ts";
 import { version } from "../version.ts";
 import { createApi, type LogPlace } from "./api.ts";

@@ -13,7 +13,7 @@ import { readSecretFile } from "../../transports/secret.ts";
 import { openUdp } from "../../transports/udp.ts";
 import { cleanEnvironment } from "../environment.ts";
 import { Guard, type GuardEffect, type GuardEvent } from "../guard.ts";
-import type { RoleOptions } from "../role_flags.ts";
+import type { RoleOptions } from "./role_flags.ts";
 import { daemonOf } from "../shapes.ts";
 import { selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";

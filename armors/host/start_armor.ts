@@ -5,7 +5,7 @@
  * @module
  */
 import process from "node:process";
-import { parseRoleFlags, type RoleOptions } from "../role_flags.ts";
+import { parseRoleFlags, type RoleOptions } from "./role_flags.ts";
 import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
 import type { Element } from "../../core/element.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { parseRoleFlags } from "../role_flags.ts";
+import { parseRoleFlags } from "./role_flags.ts";
 import { becomeGuard } from "./start_node.ts";
 
 /** Run as the guard of a living daemon. */

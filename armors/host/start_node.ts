@@ -9,7 +9,7 @@ import { ArmorError } from "../../core/errors.ts";
 import { newId } from "../../core/id.ts";
 import { parseAddress } from "../../transports/address.ts";
 import { readSecretFile } from "../../transports/secret.ts";
-import { parseRoleFlags, type RoleOptions } from "../role_flags.ts";
+import { parseRoleFlags, type RoleOptions } from "./role_flags.ts";
 import { openDataDir } from "./data_dir.ts";
 import { readIdentity, writeIdentity } from "./identity.ts";
 import { lockHolder, tryLock } from "./lock_file.ts";

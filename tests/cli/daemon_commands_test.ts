@@ -65,7 +65,9 @@ test.each(["stop", "start", "restart", "remove"])("armor %s asks for just that",
 });
 
 test("armor down asks its daemon and prints what happened", async () => {
-  answer = (_, stream) => reply(stream, { ok: true, changed: true, text: "node n1 left; 2 applications moved" });
+  const left = { ok: true, changed: true, text: "node n1 left; 2 applications moved" };
+  const gone = { ok: false, code: "unknown", error: "the daemon ends" };
+  answer = (heard, stream) => (heard.path === "/v1/status" ? reply(stream, gone, 503) : reply(stream, left));
   expect(await daemon.run(["down"])).toEqual({ status: 0, out: "node n1 left; 2 applications moved\n", error: "" });
   expect(daemon.heard[0]?.body).toEqual({ operation: "node.down" });
 });

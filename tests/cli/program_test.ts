@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { optionShape } from "../../cli/argument_order.ts";
 import { commands } from "../../cli/command_list.ts";
-import { roleFlags } from "../../armors/role_flags.ts";
+import { roleFlags } from "../../armors/host/role_flags.ts";
 import { run } from "./testing.ts";
 
 describe("armor --help", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseRoleFlags, roleFlags, roles } from "../../armors/role_flags.ts";
+import { parseRoleFlags, roleFlags, roles } from "../../armors/host/role_flags.ts";
 
 const daemon = ["--role", "daemon", "--node", "n1", "--listen", "127.0.0.1:7000", "--data-dir", "d", "--secret-file", "s"];
 const without = (flag: string): string[] => daemon.filter((_, index) => daemon[index] !== flag && daemon[index - 1] !== flag);

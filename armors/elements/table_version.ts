@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { type Data, dataEqual } from "../core/data.ts";
-import { compareEpochs } from "../core/generation.ts";
-import type { ApplicationEntry, TableCopy, TableVersion, Tombstone } from "./shapes.ts";
+import { type Data, dataEqual } from "../../core/data.ts";
+import { compareEpochs } from "../../core/generation.ts";
+import type { ApplicationEntry, TableCopy, TableVersion, Tombstone } from "../shapes.ts";
 
 /** Payload field `store`: the whole table, or the difference from version `base`. */
 export type TableStore = {

@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { namePattern, nameRule } from "./name_rule.ts";
-import { UsageError } from "../core/errors.ts";
-import { formatAddress, isWildcard, parseAddress } from "../transports/address.ts";
+import { namePattern, nameRule } from "../name_rule.ts";
+import { UsageError } from "../../core/errors.ts";
+import { formatAddress, isWildcard, parseAddress } from "../../transports/address.ts";
 
 /** The processes one executable can be. Operators start `daemon`; daemons start the others. */
 export const roles = ["daemon", "daemon-process", "guard", "ftm", "heartbeat", "execution"] as const;
