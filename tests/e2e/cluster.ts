@@ -79,8 +79,8 @@ export class Cluster {
     return found;
   }
 
-  /** Wait until all of `nodes` agree on a cluster in which everything runs. */
-  async settled(nodes: readonly Node[] = this.nodes, timeoutMs = 20_000): Promise<Status> {
+  /** Wait until all of `nodes` agree on a cluster in which every armor runs, and every program unless told otherwise. */
+  async settled(nodes: readonly Node[] = this.nodes, timeoutMs = 20_000, programs = true): Promise<Status> {
     return await waitFor("the cluster is settled", async () => {
       const all = await Promise.all(nodes.map((node) => node.statusNow()));
       const [first] = all;
@@ -90,7 +90,7 @@ export class Cluster {
         nodes.every(({ name }) => status.nodes.some((node) => node.name === name && node.state === "alive")) &&
         status.armors.every(({ state }) => state === "running") &&
         nodes.every(({ name }) => status.armors.some(({ role, node }) => role === "execution" && node === name)) &&
-        status.applications.every(({ instances }) => instances.every(({ state }) => state === "running" || state === "completed" || state === "stopped"))
+        (!programs || status.applications.every(({ instances }) => instances.every(({ state }) => state === "running" || state === "completed" || state === "stopped")))
       );
       return good && first;
     }, timeoutMs, 20).catch(async (error) => {
