@@ -1,6 +1,6 @@
 /**
- * The shape of an application: what an operator may ask to have run. The one
- * place for it: the command line, the FTM and application files all come here.
+ * Checks what an operator asks to have run. The one place for it: the command
+ * line, the FTM and application files all come here.
  *
  * Bounds keep one application far below the size of a message and of what
  * `execve` takes; they are checked before anything is stored.
@@ -9,44 +9,9 @@
  */
 import * as v from "valibot";
 import { UsageError } from "../core/errors.ts";
+import { parseAddress } from "../transports/address.ts";
+import { type Application, applicationDefaults, applicationLimits } from "./application.ts";
 import { namePattern, nameRule } from "./name_rule.ts";
-
-/** An application, complete and checked. Plain data: it stands in element state. */
-export type Application = {
-  /** Unique in the cluster. */
-  readonly name: string;
-  /** Absolute path, or a bare name that the node looks up by its standard PATH. */
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env: { readonly [name: string]: string };
-  /** Absolute; `null`: `/`. */
-  readonly directory: string | null;
-  /** User name or number; `null`: the user of the daemon. */
-  readonly user: string | null;
-  /** How many at once, 1 to 100. */
-  readonly instances: number;
-  /** Preferred node for the first placement; `null`: the FTM chooses. */
-  readonly node: string | null;
-  /** Never leaves `node`. */
-  readonly pin: boolean;
-  /** A service runs for ever; a job is completed by exit status 0. */
-  readonly kind: "service" | "job";
-  /** Never twice at once anywhere, even if that means not at all. */
-  readonly singleton: boolean;
-};
-
-/** Bounds of an application. */
-export const applicationLimits = {
-  instancesMax: 100,
-  /** PATH_MAX of Linux. */
-  pathBytesMax: 4_096,
-  argumentsMax: 1_000,
-  /** Linux refuses single arguments from 128 KiB. */
-  argumentBytesMax: 65_536,
-  variablesMax: 1_000,
-  /** All texts together: the whole table is copied between nodes before each acknowledgement. */
-  totalBytesMax: 262_144,
-} as const;
 
 const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const userPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?$/;
@@ -76,6 +41,11 @@ const command = v.pipe(
     (issue) => `${quote(issue.input)} is relative: give an absolute path, or a bare name to look up by PATH`,
   ),
   v.check((value) => !value.endsWith("/"), (issue) => `${quote(issue.input)} is a folder: name the program in it`),
+);
+
+const texts = v.pipe(
+  v.array(text(applicationLimits.argumentBytesMax), "must be a list of texts"),
+  v.maxLength(applicationLimits.argumentsMax, `holds more than ${applicationLimits.argumentsMax} arguments: put them in a file`),
 );
 
 const directory = v.pipe(
@@ -108,31 +78,99 @@ const env = v.pipe(
   v.transform((table) => Object.fromEntries(Object.entries(table)) as Record<string, string>),
 );
 
-const instancesRule = `must be a whole number from 1 to ${applicationLimits.instancesMax}`;
+/** A table; a list is none. */
+function table<S extends v.GenericSchema>(fields: S) {
+  return v.pipe(v.custom<v.InferInput<S>>(isRecord, "must be a table"), fields);
+}
+
+/** A whole number within bounds. */
+const whole = (min: number, max: number) => {
+  const rule = `must be a whole number from ${min} to ${max}`;
+  return v.pipe(v.number(rule), v.integer(rule), v.minValue(min, rule), v.maxValue(max, rule));
+};
+
+const { timeMsMax, intervalMsMin } = applicationLimits;
+const time = (min = 0) => whole(min, timeMsMax);
+
+const restartFields = v.strictObject({
+  // Not 0: a program that cannot live would keep a core busy.
+  firstDelayMs: v.optional(time(1), applicationDefaults.restart.firstDelayMs),
+  delayCapMs: v.optional(time(1), applicationDefaults.restart.delayCapMs),
+  resetAfterMs: v.optional(time(), applicationDefaults.restart.resetAfterMs),
+  crashLoopRestarts: v.optional(whole(1, applicationLimits.crashLoopRestartsMax), applicationDefaults.restart.crashLoopRestarts),
+  crashLoopWindowMs: v.optional(time(1), applicationDefaults.restart.crashLoopWindowMs),
+  restartsMax: v.optional(v.nullable(whole(0, applicationLimits.restartsMaxMax)), null),
+});
+
+const restart = v.pipe(
+  table(restartFields),
+  v.forward(
+    v.check(({ firstDelayMs, delayCapMs }) => firstDelayMs <= delayCapMs, "is less than firstDelayMs: raise it, or lower firstDelayMs"),
+    ["delayCapMs"],
+  ),
+);
+
+const asked = {
+  intervalMs: v.optional(time(intervalMsMin), applicationDefaults.probe.intervalMs),
+  timeoutMs: v.optional(v.nullable(time(1)), null),
+  failures: v.optional(whole(1, applicationLimits.probeFailuresMax), applicationDefaults.probe.failures),
+  graceMs: v.optional(time(), applicationDefaults.probe.graceMs),
+};
+
+const url = v.pipe(
+  text(applicationLimits.pathBytesMax),
+  v.check(isHttpUrl, (issue) => `${quote(issue.input)} is not an address of HTTP: give http://HOST:PORT/PATH`),
+);
+
+const address = v.pipe(
+  text(applicationLimits.pathBytesMax),
+  v.check(isAddress, (issue) => `${quote(issue.input)} is not an address: give HOST:PORT`),
+);
+
+const probeKinds = [
+  v.strictObject({ type: v.literal("http"), url, ...asked }),
+  v.strictObject({ type: v.literal("tcp"), address, ...asked }),
+  v.strictObject({ type: v.literal("exec"), command, args: v.optional(texts, []), ...asked }),
+  v.strictObject({ type: v.literal("progress"), withinMs: time(intervalMsMin), graceMs: v.optional(time(), applicationDefaults.probe.graceMs) }),
+] as const;
+
+const probe = v.pipe(
+  table(v.variant("type", probeKinds, 'must be "http", "tcp", "exec" or "progress"')),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed || dataset.value.type === "progress") return;
+    const { intervalMs, timeoutMs } = dataset.value;
+    if (timeoutMs === null || timeoutMs <= intervalMs) return;
+    addIssue({ message: `waits longer for an answer (timeoutMs ${timeoutMs}) than from ask to ask (intervalMs ${intervalMs}): raise intervalMs, or lower timeoutMs` });
+  }),
+  v.transform((given) => given.type === "progress"
+    ? given
+    : { ...given, timeoutMs: given.timeoutMs ?? Math.min(applicationDefaults.probe.timeoutMs, given.intervalMs) }),
+);
+
+const logFields = v.strictObject({
+  maxBytes: v.optional(whole(applicationLimits.logBytesMin, applicationLimits.logBytesMax), applicationDefaults.log.maxBytes),
+  keep: v.optional(whole(0, applicationLimits.logKeepMax), applicationDefaults.log.keep),
+});
+
+const applicationFields = v.strictObject({
+  name,
+  command,
+  args: v.optional(texts, []),
+  env: v.optional(env, {}),
+  directory: v.optional(v.nullable(directory), null),
+  user: v.optional(v.nullable(user), null),
+  instances: v.optional(whole(1, applicationLimits.instancesMax), 1),
+  node: v.optional(v.nullable(name), null),
+  pin: v.optional(v.boolean("must be true or false"), false),
+  kind: v.optional(v.picklist(["service", "job"], 'must be "service" or "job"'), "service"),
+  singleton: v.optional(v.boolean("must be true or false"), false),
+  restart: v.optional(restart, {}),
+  probe: v.optional(v.nullable(probe), null),
+  log: v.optional(table(logFields), {}),
+});
 
 const schema = v.pipe(
-  v.strictObject({
-    name,
-    command,
-    args: v.optional(
-      v.pipe(
-        v.array(text(applicationLimits.argumentBytesMax), "must be a list of texts"),
-        v.maxLength(applicationLimits.argumentsMax, `holds more than ${applicationLimits.argumentsMax} arguments: put them in a file`),
-      ),
-      [],
-    ),
-    env: v.optional(env, {}),
-    directory: v.optional(v.nullable(directory), null),
-    user: v.optional(v.nullable(user), null),
-    instances: v.optional(
-      v.pipe(v.number(instancesRule), v.integer(instancesRule), v.minValue(1, instancesRule), v.maxValue(applicationLimits.instancesMax, instancesRule)),
-      1,
-    ),
-    node: v.optional(v.nullable(name), null),
-    pin: v.optional(v.boolean("must be true or false"), false),
-    kind: v.optional(v.picklist(["service", "job"], 'must be "service" or "job"'), "service"),
-    singleton: v.optional(v.boolean("must be true or false"), false),
-  }),
+  applicationFields,
   v.forward(
     v.check((application) => !application.pin || application.node !== null, "needs a node to stay on: give node too"),
     ["pin"],
@@ -164,13 +202,23 @@ export function parseApplication(input: unknown): Application {
 
 function describe(issue: v.BaseIssue<unknown>): string {
   const keys = (issue.path ?? []).map((item) => item.key);
-  const field = keys.map((key) => (typeof key === "number" ? `[${key + 1}]` : String(key))).join("");
+  const field = keys.map((key, index) => (typeof key === "number" ? `[${key + 1}]` : index === 0 ? String(key) : `.${key}`)).join("");
   if (issue.type === "strict_object") {
-    return issue.expected === "never"
-      ? `${quote(field)} is no field of an application: use ${Object.keys(schema.entries).join(", ")}`
-      : `${field} is missing: give it`;
+    if (issue.expected !== "never") return `${field} is missing: give it`;
+    const { what, fields } = part(issue);
+    return `${quote(field)} is no field of ${what}: use ${fields.join(", ")}`;
   }
   return field === "" ? issue.message : `${field} ${issue.message}`;
+}
+
+/** The table that holds a field, and what it may hold. */
+function part({ path }: v.BaseIssue<unknown>): { readonly what: string; readonly fields: readonly string[] } {
+  const [first] = path ?? [];
+  if (path?.length === 1) return { what: "an application", fields: Object.keys(applicationFields.entries) };
+  if (first?.key === "restart") return { what: "a restart policy", fields: Object.keys(restartFields.entries) };
+  if (first?.key === "log") return { what: "log limits", fields: Object.keys(logFields.entries) };
+  const kind = probeKinds.find(({ entries }) => entries.type.literal === (first?.value as { type?: unknown }).type);
+  return { what: `a probe of type "${kind?.entries.type.literal}"`, fields: Object.keys(kind?.entries ?? {}) };
 }
 
 function totalBytes(application: { command: string; args: readonly string[]; env: { readonly [name: string]: string } }): number {
@@ -180,6 +228,20 @@ function totalBytes(application: { command: string; args: readonly string[]; env
 
 function isRecord(input: unknown): input is Record<string, unknown> {
   return typeof input === "object" && input !== null && !Array.isArray(input) && !(input instanceof Uint8Array);
+}
+
+/** `http://HOST[:PORT][/PATH]`, also `https`; no user, no fragment, nothing that needs escaping. */
+function isHttpUrl(given: string): boolean {
+  const [, authority = ""] = /^https?:\/\/([^/?#@]+)(?:[/?][!-~]*)?$/.exec(given) ?? [];
+  return !given.includes("#") && isAddress(/:\d*$/.test(authority) ? authority : `${authority}:80`);
+}
+
+function isAddress(given: string): boolean {
+  try {
+    return parseAddress(given).port > 0;
+  } catch {
+    return false;
+  }
 }
 
 /** Quoted on one line, without control characters, cut where nobody reads on. */

@@ -8,7 +8,7 @@ import type { Data } from "../core/data.ts";
 import { compareEpochs, type Epoch, type Generation } from "../core/generation.ts";
 import type { ArmorId } from "../core/micro_operation.ts";
 import type { ProcessIdentity } from "../core/process_identity.ts";
-import type { Application } from "./application_schema.ts";
+import type { Application } from "./application.ts";
 
 /** The four armor types, and `own`: an armor of the user's. */
 export type Role = "daemon" | "ftm" | "heartbeat" | "execution" | "own";

@@ -17,10 +17,12 @@ import { runCommand } from "./run.ts";
 import { startCommand } from "./start.ts";
 import { statusCommand } from "./status.ts";
 import { stopCommand } from "./stop.ts";
+import { submitCommand } from "./submit.ts";
 
 /** Names are unique; an option that several share has the same shape in all. */
 export const commands: readonly CommandDefinition[] = [
   runCommand,
+  submitCommand,
   stopCommand,
   startCommand,
   restartCommand,

@@ -5,6 +5,7 @@
  */
 import { timing } from "../core/limits.ts";
 import { CommandError, type CommandInput, jsonDocument, printable } from "./command.ts";
+import type { DaemonClient } from "./daemon_client.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a daemon answers to an operation that took effect. */
@@ -20,6 +21,37 @@ export interface OperationAnswer {
 /** How long a daemon has: the cluster's own limit is 5 s, and its word should arrive. */
 export const operationTimeoutMs = 7_000;
 
+/** An operation and its arguments. */
+export interface Operation {
+  readonly operation: string;
+  readonly [argument: string]: unknown;
+}
+
+/**
+ * Do one operation.
+ *
+ * @param waitMs How long the cluster may take, if not the usual time.
+ */
+export async function askOperation(daemon: DaemonClient, body: Operation, waitMs?: number): Promise<OperationAnswer> {
+  const answer = (await daemon.json({
+    method: "POST",
+    path: "/v1/operations",
+    body,
+    timeoutMs: waitMs ?? operationTimeoutMs,
+    silence: `no acknowledgement within ${(waitMs ?? timing.operatorDeadlineMs) / 1_000} s; repeat the command`,
+  })) as OperationAnswer;
+  if (answer?.ok !== true) {
+    throw new CommandError("unavailable", `${daemon.place} gave an answer that is none: ${JSON.stringify(answer)}`);
+  }
+  return answer;
+}
+
+/** What a person reads of a submission. */
+export function acceptedText(name: string, changed: boolean, revision: number | undefined): string {
+  if (!changed) return `application "${name}" is there already, the same; nothing changed`;
+  return `application "${name}" accepted${revision === undefined ? "" : ` (revision ${revision})`}`;
+}
+
 /**
  * Do one operation and print what happened.
  *
@@ -29,22 +61,11 @@ export const operationTimeoutMs = 7_000;
 export async function operate(
   input: CommandInput,
   terminal: Terminal,
-  body: { readonly operation: string; readonly [argument: string]: unknown },
+  body: Operation,
   words: { readonly changed: string; readonly unchanged: string; readonly timeoutMs?: number },
 ): Promise<void> {
   const { connectDaemon } = await import("./daemon_client.ts");
-  const daemon = await connectDaemon(input, terminal);
-  const timeoutMs = words.timeoutMs ?? operationTimeoutMs;
-  const answer = (await daemon.json({
-    method: "POST",
-    path: "/v1/operations",
-    body,
-    timeoutMs,
-    silence: `no acknowledgement within ${(words.timeoutMs ?? timing.operatorDeadlineMs) / 1_000} s; repeat the command`,
-  })) as OperationAnswer;
-  if (answer?.ok !== true) {
-    throw new CommandError("unavailable", `${daemon.place} gave an answer that is none: ${JSON.stringify(answer)}`);
-  }
+  const answer = await askOperation(await connectDaemon(input, terminal), body, words.timeoutMs);
   if (input.json) return terminal.out(jsonDocument(answer));
   const revision = answer.changed && answer.revision !== undefined ? ` (revision ${answer.revision})` : "";
   terminal.out(`${printable(answer.text ?? `${answer.changed ? words.changed : words.unchanged}${revision}`)}\n`);

@@ -8,7 +8,8 @@ import { type Data, dataEqual } from "../../core/data.ts";
 import { OperationError, UsageError } from "../../core/errors.ts";
 import type { Epoch } from "../../core/generation.ts";
 import type { Payload } from "../../core/payload.ts";
-import { type Application, parseApplication } from "../application_schema.ts";
+import { type Application, completeApplication } from "../application.ts";
+import { parseApplication } from "../application_schema.ts";
 import type { ApplicationEntry, TableVersion, Tombstone } from "../shapes.ts";
 import type { OperationAnswer } from "./operator.ts";
 
@@ -79,7 +80,7 @@ function submit(table: Table, application: Application, { epoch, sequence }: Tab
   const key = `app:${application.name}`;
   const entry = table[key] as ApplicationEntry | undefined;
   if (entry) {
-    if (dataEqual(entry.application as Data, application as Data)) {
+    if (dataEqual(completeApplication(entry.application) as Data, application as Data)) {
       return { set: {}, unset: [], answer: { ok: true, changed: false, revision: entry.revision } };
     }
     throw new OperationError(

@@ -10,7 +10,7 @@ import type { HostCommand } from "../../core/effects.ts";
 import { timing } from "../../core/limits.ts";
 import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import type { Application } from "../application_schema.ts";
+import type { Application } from "../application.ts";
 import { cleanEnvironment } from "../environment.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readIdentity } from "./identity.ts";

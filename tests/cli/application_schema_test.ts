@@ -1,18 +1,23 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Application, applicationLimits, parseApplication } from "../../armors/application_schema.ts";
+import { type Application, applicationDefaults, applicationLimits } from "../../armors/application.ts";
+import { parseApplication } from "../../armors/application_schema.ts";
 import { UsageError } from "../../core/errors.ts";
 
 const least = { name: "web", command: "nginx" };
 const full: Application = {
   name: "web", command: "/usr/sbin/nginx", args: ["-g", "daemon off;", ""], env: { A: "1", _b: "" }, directory: "/srv", user: "www-data",
   instances: 3, node: "n1", pin: true, kind: "job", singleton: true,
+  restart: { firstDelayMs: 1, delayCapMs: 2, resetAfterMs: 3, crashLoopRestarts: 4, crashLoopWindowMs: 5, restartsMax: 6 },
+  probe: { type: "http", url: "http://127.0.0.1:8080/health?full=1", intervalMs: 500, timeoutMs: 400, failures: 2, graceMs: 0 },
+  log: { maxBytes: 65_536, keep: 0 },
 };
 
 describe("parseApplication()", () => {
   test("fills in every default", () => {
     expect(parseApplication(least)).toEqual({
       name: "web", command: "nginx", args: [], env: {}, directory: null, user: null, instances: 1, node: null, pin: false, kind: "service", singleton: false,
+      restart: applicationDefaults.restart, probe: null, log: applicationDefaults.log,
     });
   });
 
@@ -57,6 +62,13 @@ describe("parseApplication()", () => {
     ["null where nothing is wanted", { directory: null, user: null, node: null }],
     ["a numeric user", { user: "1000" }],
     ["a pin with a node", { pin: true, node: "n1" }],
+    ["a part of a restart policy", { restart: { restartsMax: 0 } }],
+    ["a probe by HTTPS and IPv6", { probe: { type: "http", url: "https://[::1]:8443" } }],
+    ["a probe by TCP", { probe: { type: "tcp", address: "localhost:5432" } }],
+    ["a probe by a program", { probe: { type: "exec", command: "/bin/check", args: ["-q"] } }],
+    ["a probe by progress", { probe: { type: "progress", withinMs: 5_000 } }],
+    ["an ask as long as the pause", { probe: { type: "tcp", address: "a:1", intervalMs: 100, timeoutMs: 100 } }],
+    ["log limits", { log: { maxBytes: 65_536 } }],
   ];
   test.each(accepted)("accepts %s", (_, fields) => {
     expect(parseApplication({ ...least, ...fields })).toMatchObject(fields);
@@ -105,6 +117,30 @@ describe("parseApplication()", () => {
     ["a pin without a node", { ...least, pin: true }, "pin needs a node to stay on: give node too"],
     ["a kind nobody knows", { ...least, kind: "cron" }, 'kind must be "service" or "job"'],
     ["a switch as a text", { ...least, singleton: "yes" }, "singleton must be true or false"],
+    ["a restart policy that is no table", { ...least, restart: "always" }, "restart must be a table"],
+    ["a restart policy that is a list", { ...least, restart: [] }, "restart must be a table"],
+    ["a restart field nobody knows", { ...least, restart: { delay: 1 } }, '"restart.delay" is no field of a restart policy: use firstDelayMs, delayCapMs'],
+    ["no first delay", { ...least, restart: { firstDelayMs: 0 } }, "restart.firstDelayMs must be a whole number from 1 to 86400000"],
+    ["a cap below the first delay", { ...least, restart: { firstDelayMs: 10, delayCapMs: 9 } }, "restart.delayCapMs is less than firstDelayMs"],
+    ["a probe that is no table", { ...least, probe: "http" }, "probe must be a table"],
+    ["a probe without a type", { ...least, probe: {} }, 'probe.type must be "http", "tcp", "exec" or "progress"'],
+    ["a probe of no known type", { ...least, probe: { type: "icmp" } }, 'probe.type must be "http", "tcp", "exec" or "progress"'],
+    ["a probe without its address", { ...least, probe: { type: "tcp" } }, "probe.address is missing: give it"],
+    ["a probe field of another type", { ...least, probe: { type: "tcp", address: "a:1", url: "x" } }, '"probe.url" is no field of a probe of type "tcp": use type, address, intervalMs'],
+    ["an address without a port", { ...least, probe: { type: "tcp", address: "localhost" } }, 'probe.address "localhost" is not an address: give HOST:PORT'],
+    ["port 0", { ...least, probe: { type: "tcp", address: "localhost:0" } }, "is not an address"],
+    ["a url of another kind", { ...least, probe: { type: "http", url: "ftp://x" } }, 'probe.url "ftp://x" is not an address of HTTP: give http://HOST:PORT/PATH'],
+    ["a url with a blank", { ...least, probe: { type: "http", url: "http://x/a b" } }, "is not an address of HTTP"],
+    ["a url with a user", { ...least, probe: { type: "http", url: "http://me@x/" } }, "is not an address of HTTP"],
+    ["a relative probe program", { ...least, probe: { type: "exec", command: "./check" } }, 'probe.command "./check" is relative'],
+    ["a probe argument that is no text", { ...least, probe: { type: "exec", command: "a", args: [1] } }, "probe.args[1] must be a text"],
+    ["an ask longer than the pause", { ...least, probe: { type: "tcp", address: "a:1", intervalMs: 100, timeoutMs: 101 } }, "probe waits longer for an answer"],
+    ["probes without a pause", { ...least, probe: { type: "tcp", address: "a:1", intervalMs: 99 } }, "probe.intervalMs must be a whole number from 100"],
+    ["progress without a time", { ...least, probe: { type: "progress" } }, "probe.withinMs is missing: give it"],
+    ["progress asked by interval", { ...least, probe: { type: "progress", withinMs: 1_000, intervalMs: 1_000 } }, '"probe.intervalMs" is no field of a probe of type "progress": use type, withinMs, graceMs'],
+    ["a tiny log", { ...least, log: { maxBytes: 1_000 } }, "log.maxBytes must be a whole number from 65536"],
+    ["a log field nobody knows", { ...least, log: { size: 1 } }, '"log.size" is no field of log limits: use maxBytes, keep'],
+    ["a field that would be lost", JSON.parse('{"name":"a","command":"b","log":{"__proto__":{}}}'), '"log.__proto__" is no field of log limits'],
   ];
   test.each(refused)("refuses %s", (_, input, message) => {
     expect(() => parseApplication(input)).toThrow(message);
@@ -125,6 +161,12 @@ describe("parseApplication()", () => {
         kind: fc.constantFrom("service", "job"),
         singleton: fc.boolean(),
         node: fc.option(name),
+        restart: fc.record({ firstDelayMs: fc.integer({ min: 1, max: 1_000 }), restartsMax: fc.option(fc.nat(10)) }, { requiredKeys: [] }),
+        probe: fc.option(fc.oneof(
+          fc.record({ type: fc.constant("tcp"), address: fc.constant("localhost:1"), intervalMs: fc.integer({ min: 100, max: 10_000 }) }, { requiredKeys: ["type", "address"] }),
+          fc.record({ type: fc.constant("progress"), withinMs: fc.integer({ min: 100, max: 10_000 }) }),
+        )),
+        log: fc.record({ keep: fc.nat(100) }, { requiredKeys: [] }),
       },
       { requiredKeys: ["name", "command"] },
     );
@@ -142,6 +184,7 @@ describe("parseApplication()", () => {
     const anything = fc.record({
       name: fc.anything(), command: fc.anything(), args: fc.anything(), env: fc.anything(), directory: fc.anything(), user: fc.anything(),
       instances: fc.anything(), node: fc.anything(), pin: fc.anything(), kind: fc.anything(), singleton: fc.anything(),
+      restart: fc.anything(), probe: fc.oneof(fc.anything(), fc.record({ type: fc.constantFrom("http", "exec"), url: fc.anything(), command: fc.anything() })), log: fc.anything(),
     }, { requiredKeys: [] });
     const nearly = fc.record({ name: fc.string(), command: fc.string(), args: fc.anything(), env: fc.anything() });
     fc.assert(
