@@ -217,7 +217,8 @@ function part({ path }: v.BaseIssue<unknown>): { readonly what: string; readonly
   if (path?.length === 1) return { what: "an application", fields: Object.keys(applicationFields.entries) };
   if (first?.key === "restart") return { what: "a restart policy", fields: Object.keys(restartFields.entries) };
   if (first?.key === "log") return { what: "log limits", fields: Object.keys(logFields.entries) };
-  const kind = probeKinds.find(({ entries }) => entries.type.literal === (first?.value as { type?: unknown }).type);
+  const { type } = (first?.value ?? {}) as { type?: unknown };
+  const kind = probeKinds.find(({ entries }) => entries.type.literal === type);
   return { what: `a probe of type "${kind?.entries.type.literal}"`, fields: Object.keys(kind?.entries ?? {}) };
 }
 

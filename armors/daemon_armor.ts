@@ -11,6 +11,7 @@ import { eventLog } from "./elements/event_log.ts";
 import { ftmWatch } from "./elements/ftm_watch.ts";
 import { gateway } from "./elements/gateway.ts";
 import { guardWatch } from "./elements/guard_watch.ts";
+import { initialConfiguration } from "./elements/initial_configuration.ts";
 import { livenessPoll } from "./elements/liveness_poll.ts";
 import { localArmors } from "./elements/local_armors.ts";
 import { membership } from "./elements/membership.ts";
@@ -45,6 +46,7 @@ export function daemonArmor({ id, name, address, boot, bootstrap }: DaemonOption
     guardWatch(id),
     nodeProbe(),
     operator(id),
+    initialConfiguration(),
     eventLog(id, boot),
   ];
 }

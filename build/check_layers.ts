@@ -27,18 +27,20 @@ export const layers: readonly Layer[] = [
   { name: "entry", files: /^mod\.ts$/, may: ["main", "core"] },
   { name: "main", files: /^armors\/main\.ts$/, may: ["cli", "host", "armors", "shapes", "core"] },
   { name: "core", files: /^core\//, may: ["core"] },
-  { name: "transports", files: /^transports\//, may: ["transports", "core"] },
+  // How an address is written; no socket.
+  { name: "address", files: /^transports\/address\.ts$/, may: ["core"] },
+  { name: "transports", files: /^transports\//, may: ["transports", "address", "core"] },
   // The words that elements, hosts and the command line share.
   {
     name: "shapes",
-    files: /^armors\/(application_schema|environment|name_rule|shapes|version)\.ts$/,
-    may: ["shapes", "core"],
+    files: /^armors\/(application|application_schema|environment|name_rule|shapes|table_version|version)\.ts$/,
+    may: ["shapes", "address", "core"],
   },
   // Lists of elements, with their options.
   {
     name: "armors",
     files: /^armors\/([^/]+|elements\/basic)\.ts$/,
-    may: ["armors", "elements", "parts", "shapes", "core"],
+    may: ["armors", "elements", "parts", "shapes", "address", "core"],
   },
   {
     name: "elements",
@@ -52,9 +54,9 @@ export const layers: readonly Layer[] = [
   {
     name: "host",
     files: /^armors\/host\//,
-    may: ["host", "armors", "elements", "parts", "shapes", "transports", "core"],
+    may: ["host", "armors", "elements", "parts", "shapes", "transports", "address", "core"],
   },
-  { name: "cli", files: /^cli\//, may: ["cli", "host", "armors", "shapes", "transports", "core"] },
+  { name: "cli", files: /^cli\//, may: ["cli", "host", "armors", "shapes", "transports", "address", "core"] },
   { name: "console", files: /^console\//, may: ["console"], mayTypes: ["core"] },
 ];
 

@@ -40,6 +40,11 @@ export function admission(): Element {
       "application.start": take,
       "application.restart": take,
       "application.remove": take,
+      // A new cluster's first word: its other nodes may yet join, so nobody is asked whether he can launch it.
+      "configuration.submit": (_state, thread) => {
+        thread.payload["operation"] = "application.submit";
+        thread.insert(op("nodes.read"), op("admission.check"), op("application.change"), op("table.commit"), op("cluster.changed"));
+      },
       "admission.check": (_state, thread) => {
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
         if (hasMajority(nodes)) return;

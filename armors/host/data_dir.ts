@@ -22,6 +22,8 @@ export interface DataDir {
   /** Absolute, without symbolic links. */
   readonly path: string;
   readonly identity: string;
+  /** The initial configuration, until the FTM has it. */
+  readonly configuration: string;
   readonly guardLock: string;
   readonly daemonLock: string;
   readonly events: string;
@@ -102,6 +104,7 @@ export function dataDir(path: string): DataDir {
   return {
     path: real,
     identity: join(real, "identity.cbor"),
+    configuration: join(real, "configuration.cbor"),
     guardLock: join(real, "guard.lock"),
     daemonLock: join(real, "daemon.lock"),
     events: join(real, "events.cborseq"),

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { readFileSync } from "node:fs";
 import { decode, encode } from "../../core/codec.ts";
 import { ArmorError } from "../../core/errors.ts";
+import { writeDurably } from "./durable_file.ts";
 
 /** Content of `identity.cbor`. */
 export type NodeIdentity = {
@@ -44,15 +44,7 @@ export function readIdentity(path: string): NodeIdentity | undefined {
   throw new ArmorError("damaged", `Cannot read ${JSON.stringify(path)}: it is damaged; start with an empty data dir under the same name to join as a new node`);
 }
 
-/** Write it durably: temporary file, sync, rename, sync the folder. */
+/** Write it durably. */
 export function writeIdentity(path: string, identity: NodeIdentity): void {
-  const temporary = `${path}.new`;
-  const file = openSync(temporary, "w", 0o600);
-  writeSync(file, encode(identity));
-  fsyncSync(file);
-  closeSync(file);
-  renameSync(temporary, path);
-  const folder = openSync(dirname(path), "r");
-  fsyncSync(folder);
-  closeSync(folder);
+  writeDurably(path, encode(identity));
 }

@@ -33,6 +33,7 @@ import { EventStore, type StoredEvent } from "./event_store.ts";
 import { guardSystem, GuardWatch } from "./guard_watch.ts";
 import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
 import { readIdentity, unjoined, writeIdentity } from "./identity.ts";
+import { forgetConfiguration, storedApplications } from "./initial_configuration.ts";
 import { joinCluster } from "./join.ts";
 import type { LinkUp, LocalFrame, Refused, Register } from "./local_link.ts";
 import { tryLock } from "./lock_file.ts";
@@ -166,6 +167,8 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
         return void handOver();
       case "membership.end":
         return void endNode();
+      case "configuration.done":
+        return forgetConfiguration(data);
       case "guard.hung":
         return void guard.hung();
       case "dead-letter":
@@ -279,6 +282,8 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   host.local("clock.wall", { offsetMs: Date.now() - nowMs() });
   setInterval(() => host.local("clock.wall", { offsetMs: Date.now() - nowMs() }), 60_000);
   host.start({ self: self as unknown as Data, bootId: bootId() });
+  const configured = storedApplications(data);
+  if (configured) host.local("configuration.begin", { applications: configured as unknown as Data });
   if (restored.damage.length > 0) host.local("checkpoint.restored", { damage: [...restored.damage], complete: restored.complete });
   const guard = new GuardWatch(guardSystem(data, nodeFlags(options)), (kind, cause) => {
     host.local("guard.noticed", { kind, cause });

@@ -12,6 +12,7 @@ import { readSecretFile } from "../../transports/secret.ts";
 import { parseRoleFlags, type RoleOptions } from "./role_flags.ts";
 import { openDataDir } from "./data_dir.ts";
 import { readIdentity, writeIdentity } from "./identity.ts";
+import { readConfiguration, storeConfiguration } from "./initial_configuration.ts";
 import { lockHolder, tryLock } from "./lock_file.ts";
 import { kill, readArguments } from "./process_table.ts";
 import { openRunDir } from "./run_dir.ts";
@@ -43,6 +44,7 @@ export async function becomeGuard(options: RoleOptions, operator: boolean): Prom
   const { listen, secretFile, node } = options;
   if (!listen || !secretFile || !node) throw new ArmorError("usage", "a guard is started by --role daemon");
   readSecretFile(secretFile);
+  const configuration = await readConfiguration(options);
   const data = openDataDir(options.dataDir);
   const name = JSON.stringify(options.dataDir);
   const until = nowMs() + (operator ? yieldWithinMs : 0);
@@ -62,6 +64,7 @@ export async function becomeGuard(options: RoleOptions, operator: boolean): Prom
   }
   if (!identity) {
     const bootstrap = options.join.length === 0;
+    if (configuration) storeConfiguration(data, configuration);
     identity = { format: 1, id: newId(systemRandom), name: node, cluster: bootstrap ? newId(systemRandom, 12) : "", bootstrap };
     writeIdentity(data.identity, identity);
   }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { ServerHttp2Stream } from "node:http2";
+import { applicationDefaults } from "../../armors/application.ts";
 import { type FakeDaemon, type Heard, fakeDaemon, reply } from "./testing.ts";
 
 let daemon: FakeDaemon;
@@ -16,6 +17,7 @@ beforeEach(() => {
 
 const application = {
   name: "x", command: "x", args: [], env: {}, directory: null, user: null, instances: 1, node: null, pin: false, kind: "service", singleton: false,
+  restart: applicationDefaults.restart, probe: null, log: applicationDefaults.log,
 };
 
 describe("armor run", () => {
