@@ -11,7 +11,7 @@ import { decode, encode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import type { Application } from "../application.ts";
 import { type Configuration, configurationOf } from "../application_file.ts";
-import type { RoleOptions } from "../role_flags.ts";
+import type { RoleOptions } from "./role_flags.ts";
 import type { DataDir } from "./data_dir.ts";
 import { writeDurably } from "./durable_file.ts";
 

@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openDataDir } from "../../armors/host/data_dir.ts";
 import { forgetConfiguration, readConfiguration, storeConfiguration, storedApplications } from "../../armors/host/initial_configuration.ts";
-import { parseRoleFlags, type RoleOptions } from "../../armors/role_flags.ts";
+import { parseRoleFlags, type RoleOptions } from "../../armors/host/role_flags.ts";
 import { Temporary } from "./temporary.ts";
 
 const temporary = new Temporary();
