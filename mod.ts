@@ -24,9 +24,11 @@ export type {
   ArmorIdentity,
   Completion,
   Element,
+  ElementDescription,
   EventRecord,
   Handler,
   OutgoingMessage,
+  Reconfiguration,
   Thread,
   WorkRequest,
 } from "./core/element.ts";

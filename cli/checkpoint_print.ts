@@ -98,6 +98,8 @@ function text(document: Document): string[] {
 function changes(record: CommitRecord): string[] {
   const lines: string[] = [];
   if (record.messages !== undefined) lines.push(`  messages = ${record.messages}`);
+  for (const element of record.removed ?? []) lines.push(`  element ${element} is removed`);
+  for (const [element, version] of Object.entries(record.versions ?? {})) lines.push(`  element ${element} is version ${version} from here`);
   for (const [element, properties] of Object.entries(record.set ?? {})) {
     for (const [property, value] of Object.entries(properties)) lines.push(`  ${element}.${property} = ${inline(value)}`);
   }

@@ -78,6 +78,10 @@ export interface CommitRecord {
   readonly commit: number;
   readonly generation: Generation;
   readonly messages?: number;
+  /** Elements that were added, or replaced by one of this version. */
+  readonly versions?: { readonly [element: string]: number };
+  /** Elements that were removed, with their state. */
+  readonly removed?: readonly string[];
   /** Element → changed properties. */
   readonly set?: { readonly [element: string]: { readonly [property: string]: Data } };
   /** Element → properties that are gone. */

@@ -55,6 +55,10 @@ export class DurableState {
     this.commit = record.commit;
     this.generation = record.generation;
     this.messages = record.messages ?? this.messages;
+    for (const name of record.removed ?? []) this.elements.delete(name);
+    for (const [name, version] of Object.entries(record.versions ?? {})) {
+      this.elements.set(name, { version, state: this.elements.get(name)?.state ?? {} });
+    }
     for (const [name, properties] of Object.entries(record.set ?? {})) Object.assign(this.#state(name), properties);
     for (const [name, properties] of Object.entries(record.unset ?? {})) {
       const state = this.#state(name);

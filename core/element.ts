@@ -69,7 +69,25 @@ export interface Thread<V = unknown> {
   event(event: EventRecord): void;
   /** Drop the channel to an armor that was removed for ever. */
   forgetPeer(armor: ArmorId): void;
+  /** The elements of this armor, in order, with their versions and ops. */
+  describe(): readonly ElementDescription[];
+  /**
+   * Add, remove or replace one element of this armor. The segment ends after
+   * this op and commits together with the change; the rest of the thread runs
+   * with the new elements. A change that cannot be made fails the segment as
+   * `refused`, see `reconfiguration.ts`.
+   */
+  reconfigure(change: Reconfiguration): void;
 }
+
+/** A change to what an armor is made of; `replace` takes the place of the element of the same name. */
+export type Reconfiguration =
+  | { readonly add: Element }
+  | { readonly replace: Element }
+  | { readonly remove: string };
+
+/** What status shows of an element. */
+export type ElementDescription = { readonly name: string; readonly version: number; readonly ops: readonly string[] };
 
 /** A message to be started: `to` is the `at` of the first op, or this armor. */
 export interface OutgoingMessage {
@@ -139,9 +157,11 @@ export interface Element<S extends DataRecord = DataRecord, V = unknown> {
   readonly handlers: { readonly [op: string]: Handler<S, V> };
   /** Ops whose handler may call {@link Thread.block}. */
   readonly blocking?: readonly string[];
+  /** Ops of this armor that the element puts into itineraries: they keep a subscriber while it is there. */
+  readonly uses?: readonly string[];
   /** Says what is wrong with the state, or `undefined`. Runs after each op and before anything leaves. */
   readonly check?: (state: S, volatile: V) => string | undefined;
-  /** Turn the state of an older version into this version's. */
+  /** Turn the state of another version into this version's. Without it a live element of another version is not replaced. */
   readonly migrate?: (state: DataRecord, fromVersion: number) => S;
 }
 

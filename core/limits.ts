@@ -24,6 +24,10 @@ export const limits = {
   outboxMax: 4_096,
   /** Messages in flight per peer and lane before the first acknowledgement. */
   windowMax: 256,
+  /** Characters of one source of elements: it is part of checkpoints and of messages. */
+  elementSourceMax: 256 * 1024,
+  /** Elements added to one armor while it runs. */
+  ownElementsMax: 64,
   /** Timers one armor may hold. */
   timersMax: 4_096,
   /** Named in-doubt messages in one `armor.rewound` event; the rest is counted. */

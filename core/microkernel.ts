@@ -11,7 +11,7 @@ import { decode, encode } from "./codec.ts";
 import type { Data, DataRecord } from "./data.ts";
 import { DurableState, difference } from "./durable_state.ts";
 import type { Diagnostic, Effects, HostCommand } from "./effects.ts";
-import type { Completion, Element, EventRecord, OutgoingMessage } from "./element.ts";
+import type { Completion, Element, ElementDescription, EventRecord, OutgoingMessage } from "./element.ts";
 import type { Frame } from "./frame.ts";
 import { type Generation, generationText } from "./generation.ts";
 import { ArmorError, OperationError } from "./errors.ts";
@@ -21,6 +21,7 @@ import { type Failure, type Lane, type Message, opFailed } from "./message.ts";
 import { type ArmorId, op, type MicroOperation } from "./micro_operation.ts";
 import type { Payload } from "./payload.ts";
 import type { RandomSource } from "./random.ts";
+import type { ReconfigurationPlan } from "./reconfiguration.ts";
 import { type Received, ReliableChannel } from "./reliable_channel.ts";
 import { Segment, type SegmentEnd } from "./segment.ts";
 import { SubscriptionList } from "./subscription_list.ts";
@@ -68,7 +69,7 @@ export class Microkernel {
   readonly armor: ArmorId;
   readonly generation: Generation;
   readonly #options: MicrokernelOptions;
-  readonly #subscriptions = new SubscriptionList();
+  #subscriptions = new SubscriptionList();
   readonly #states = new Map<string, DataRecord>();
   readonly #volatiles = new Map<string, unknown>();
   readonly #continuations = new Map<string, Continuation>();
@@ -82,6 +83,8 @@ export class Microkernel {
   #messages = 0;
   #nowMs = 0;
   #steps = 0;
+  /** Payload of `armor.started`, for elements that come later. */
+  #startPayload: Payload = {};
   /** The element versions differ from those restored, or nothing was restored: the host writes a snapshot. */
   needsSnapshot = true;
   // Collected during one step.
@@ -140,7 +143,7 @@ export class Microkernel {
   }
 
   /** Elements with their versions and ops. */
-  describe(): { name: string; version: number; ops: string[] }[] {
+  describe(): ElementDescription[] {
     return this.#subscriptions.describe();
   }
 
@@ -222,6 +225,7 @@ export class Microkernel {
   #start(payload: Payload): void {
     // What `armor.started` begins is begun already; what it completes is ready already.
     const unfinished = [...this.#continuations.keys()].sort(inOrderOfCounters);
+    this.#startPayload = payload;
     this.#runLocal("armor.started", payload);
     for (const key of unfinished) {
       const continuation = this.#continuations.get(key);
@@ -323,7 +327,7 @@ export class Microkernel {
     return timer ? { ...message, deadlineMs: Math.max(0, timer.atMs - this.#nowMs) } : message;
   }
 
-  #runThread(message: Message, origin: Origin | undefined, key?: string, completion?: Completion): void {
+  #runThread(message: Message, origin: Origin | undefined, key?: string, completion?: Completion, only?: string): void {
     const segment = new Segment(
       {
         self: this.armor,
@@ -336,6 +340,8 @@ export class Microkernel {
         room: (peer, lane) => this.#channels.get(peer)?.room(lane) ?? limits.outboxMax,
         continuations: this.#continuations.size,
         timers: this.#timers,
+        waiting: () => this.#waiting(key),
+        ...(only !== undefined && { only }),
       },
       message,
       completion,
@@ -387,9 +393,14 @@ export class Microkernel {
 
   #commitSegment(segment: Segment, end: SegmentEnd, moved: Message, outgoing: readonly Prepared[], origin: Origin | undefined, key?: string): void {
     const draft = this.#draft();
+    if (segment.plan) this.#stagePlan(segment.plan, draft);
     this.#stageStates(segment, draft);
     for (const [name, value] of segment.volatiles) this.#volatiles.set(name, value);
     if (key !== undefined) this.#setContinuation(draft, key, null);
+    if (end.kind === "reconfigured") {
+      this.#setContinuation(draft, segment.key, { message: { ...moved, ops: end.ops } });
+      this.#ready.push(segment.key);
+    }
     if (end.kind === "blocked") {
       this.#setContinuation(draft, segment.key, { message: { ...moved, ops: end.ops }, work: end.work });
       this.#startWork(segment.key, end.work);
@@ -402,6 +413,34 @@ export class Microkernel {
     }
     this.#commands.push(...segment.commands);
     this.#commitDraft(draft, origin, segment.forgotten);
+    if (segment.plan?.fresh) this.#startElement(segment.plan.name);
+  }
+
+  /** Take the new list of elements; what a removed one held goes, what begins anew has no timers yet. */
+  #stagePlan({ name, version, subscriptions, fresh }: ReconfigurationPlan, draft: Draft): void {
+    this.#subscriptions = subscriptions;
+    if (version === undefined || fresh) this.#timers.cancelAll(`${name} `);
+    if (version === undefined) {
+      draft.removed = [name];
+      this.#states.delete(name);
+      this.#volatiles.delete(name);
+    } else {
+      draft.versions = { [name]: version };
+    }
+  }
+
+  /** What a start of the armor is to all elements, this is to one. */
+  #startElement(name: string): void {
+    if (!this.#subscriptions.subscribers("armor.started").some((element) => element.name === name)) return;
+    this.#runThread(this.#message([op("armor.started")], this.#startPayload, "user"), undefined, undefined, undefined, name);
+  }
+
+  /** Messages suspended here, all but the one that runs, and those that peers have not acknowledged. */
+  *#waiting(running: string | undefined): Generator<Message> {
+    for (const [key, { message }] of this.#continuations) if (key !== running) yield message;
+    for (const channel of this.#channels.values()) {
+      for (const { body } of channel.snapshot().outbox) yield decode(body) as Message;
+    }
   }
 
   /**
@@ -473,7 +512,7 @@ export class Microkernel {
     const set: Record<string, Record<string, Data>> = {};
     const unset: Record<string, string[]> = {};
     for (const [name, after] of segment.states) {
-      const changes = difference(this.#states.get(name)!, after);
+      const changes = difference(this.#states.get(name) ?? {}, after);
       if (Object.keys(changes.set).length > 0) set[name] = changes.set;
       if (changes.unset.length > 0) unset[name] = changes.unset;
       this.#states.set(name, after);

@@ -8,7 +8,7 @@
  */
 import type { DataRecord } from "./data.ts";
 import type { HostCommand } from "./effects.ts";
-import type { Completion, Element, EventRecord, OutgoingMessage, Thread, WorkRequest } from "./element.ts";
+import type { Completion, Element, EventRecord, OutgoingMessage, Reconfiguration, Thread, WorkRequest } from "./element.ts";
 import { OperationError } from "./errors.ts";
 import type { Generation } from "./generation.ts";
 import { invariant } from "./invariant.ts";
@@ -17,6 +17,7 @@ import type { Failure, Message } from "./message.ts";
 import type { ArmorId, MicroOperation } from "./micro_operation.ts";
 import type { Payload } from "./payload.ts";
 import type { RandomSource } from "./random.ts";
+import { planReconfiguration, type ReconfigurationPlan } from "./reconfiguration.ts";
 import { isBlocking, type SubscriptionList } from "./subscription_list.ts";
 import type { Timer, Timers } from "./timers.ts";
 
@@ -33,12 +34,18 @@ export interface SegmentContext {
   room(peer: ArmorId, lane: Message["lane"]): number;
   readonly continuations: number;
   readonly timers: Pick<Timers, "get" | "size" | "max">;
+  /** Messages that this armor holds: suspended, or not yet acknowledged by their receivers. */
+  waiting(): Iterable<Message>;
+  /** The first op goes to this element alone. */
+  readonly only?: string;
 }
 
 /** How a segment ended. */
 export type SegmentEnd =
   | { readonly kind: "done" }
   | { readonly kind: "hop"; readonly ops: readonly MicroOperation[] }
+  /** The rest is for the elements as they are after the commit. */
+  | { readonly kind: "reconfigured"; readonly ops: readonly MicroOperation[] }
   | { readonly kind: "blocked"; readonly ops: readonly MicroOperation[]; readonly work: WorkRequest }
   | { readonly kind: "failed"; readonly failure: Failure; readonly error?: unknown };
 
@@ -55,6 +62,9 @@ export class Segment {
   /** Ops run in this segment. */
   executed = 0;
   payload: Payload;
+  /** The change to the armor's elements, if there is one. */
+  plan: ReconfigurationPlan | undefined;
+  #change: Reconfiguration | undefined;
   readonly #sendsTo = new Map<string, number>();
   #ops: MicroOperation[];
   #blocked: WorkRequest | undefined;
@@ -72,7 +82,7 @@ export class Segment {
       if (this.executed >= limits.opsPerThread || this.#ops.length > limits.itineraryOpsMax) {
         return this.#fail("limit", next.name, "", "too many ops");
       }
-      const subscribers = this.context.subscriptions.subscribers(next.name);
+      const subscribers = this.#subscribers(next.name);
       if (subscribers.length === 0) {
         return this.#fail("unsubscribed", next.name, "", `no element of "${this.context.self}" handles "${next.name}"`);
       }
@@ -83,6 +93,13 @@ export class Segment {
       }
       if (this.#blocked) return { kind: "blocked", ops: [next, ...this.#ops], work: this.#blocked };
       this.executed += 1;
+      if (this.#change) {
+        const refused = this.#reconfigure(next.name);
+        if (refused) return refused;
+        const after = this.#ops[0];
+        const stays = after && (after.at === undefined || after.at === this.context.self);
+        if (stays) return { kind: "reconfigured", ops: this.#ops };
+      }
     }
     return { kind: "done" };
   }
@@ -98,6 +115,37 @@ export class Segment {
       if (error instanceof OperationError) return this.#fail(error.code, op, element.name, error.message);
       return this.#fail("handler-threw", op, element.name, `the handler of "${op}" failed`, error);
     }
+    return undefined;
+  }
+
+  #subscribers(name: string): readonly Element[] {
+    const { only, subscriptions } = this.context;
+    const all = subscriptions.subscribers(name);
+    return only !== undefined && this.executed === 0 ? all.filter((element) => element.name === only) : all;
+  }
+
+  /** Judge and stage the change of elements, on top of what the op's handlers have changed. */
+  #reconfigure(op: string): SegmentEnd | undefined {
+    const { subscriptions, states, volatiles } = this.context;
+    const rest = { ...this.message, ops: this.#ops };
+    const sends = this.sends.map(({ ops }) => ({ ...this.message, to: ops[0]!.at ?? this.context.self, ops }));
+    try {
+      this.plan = planReconfiguration(this.#change!, {
+        self: this.context.self,
+        subscriptions,
+        state: (name) => this.states.get(name) ?? states.get(name),
+        volatile: (name) => (this.volatiles.has(name) ? this.volatiles.get(name) : volatiles.get(name)),
+        waiting: () => [rest, ...sends, ...this.context.waiting()],
+      });
+    } catch (error) {
+      if (!(error instanceof OperationError)) throw error;
+      return this.#fail(error.code, op, "", error.message, error);
+    }
+    const { name, state, volatile } = this.plan;
+    this.states.delete(name);
+    this.volatiles.delete(name);
+    if (state) this.states.set(name, state);
+    if (state) this.volatiles.set(name, volatile);
     return undefined;
   }
 
@@ -176,6 +224,7 @@ export class Segment {
       cancel: (name) => void this.timers.push({ key: `${element.name} ${name}`, timer: undefined }),
       block: (work) => {
         invariant(isBlocking(element, op), `op "${op}" of "${element.name}" is not declared blocking`);
+        invariant(this.#change === undefined, "a segment that changes elements does not block");
         if (context.continuations >= limits.continuationsMax) {
           throw new OperationError("limit", `"${context.self}" has too many suspended threads`);
         }
@@ -188,6 +237,11 @@ export class Segment {
       command: (command) => void this.commands.push(command),
       event: (event) => void this.events.push(event),
       forgetPeer: (armor) => void this.forgotten.push(armor),
+      describe: () => context.subscriptions.describe(),
+      reconfigure: (change) => {
+        invariant(this.#change === undefined && this.#blocked === undefined, "a segment changes one element, and does not block then");
+        this.#change = change;
+      },
     };
   }
 

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Element } from "./element.ts";
+import type { Element, ElementDescription } from "./element.ts";
 import { invariant } from "./invariant.ts";
 
 /** Micro-operation → elements, in the order in which they were added. */
@@ -16,14 +16,17 @@ export class SubscriptionList {
   /** @throws {InvariantError} If the name is taken, or a blocking op would have two subscribers. */
   add(element: Element): void {
     invariant(!this.#elements.has(element.name), `element "${element.name}" exists already`);
-    for (const op of element.blocking ?? []) {
-      invariant(op in element.handlers, `blocking op "${op}" of "${element.name}" has no handler`);
-    }
-    for (const op of Object.keys(element.handlers)) {
-      const present = this.#subscribers.get(op) ?? [];
-      const blocking = isBlocking(element, op) || present.some((other) => isBlocking(other, op));
-      invariant(!blocking || present.length === 0, `blocking op "${op}" allows one subscriber`);
-    }
+    const wrong = this.conflict(element);
+    invariant(wrong === undefined, wrong ?? "");
+    this.#elements.set(element.name, element);
+    this.#rebuild();
+  }
+
+  /** Put an element in the place of the one of the same name. @throws {InvariantError} As {@link add}; if there is none. */
+  replace(element: Element): void {
+    invariant(this.#elements.has(element.name), `there is no element "${element.name}"`);
+    const wrong = this.conflict(element);
+    invariant(wrong === undefined, wrong ?? "");
     this.#elements.set(element.name, element);
     this.#rebuild();
   }
@@ -33,6 +36,27 @@ export class SubscriptionList {
     const removed = this.#elements.delete(name);
     if (removed) this.#rebuild();
     return removed;
+  }
+
+  /** A list of its own with the same elements. */
+  copy(): SubscriptionList {
+    const list = new SubscriptionList();
+    for (const element of this.#elements.values()) list.#elements.set(element.name, element);
+    list.#rebuild();
+    return list;
+  }
+
+  /** @returns Why the element's ops do not go with those of the others; one of its own name does not count. */
+  conflict(element: Element): string | undefined {
+    for (const op of element.blocking ?? []) {
+      if (!Object.hasOwn(element.handlers, op)) return `blocking op "${op}" of "${element.name}" has no handler`;
+    }
+    for (const op of Object.keys(element.handlers)) {
+      const present = this.subscribers(op).filter(({ name }) => name !== element.name);
+      const blocking = isBlocking(element, op) || present.some((other) => isBlocking(other, op));
+      if (blocking && present.length > 0) return `blocking op "${op}" allows one subscriber: "${present[0]!.name}" has it`;
+    }
+    return undefined;
   }
 
   /** The elements that process `op`, in order. */
@@ -51,7 +75,7 @@ export class SubscriptionList {
   }
 
   /** What status shows: each element with its version and ops. */
-  describe(): { name: string; version: number; ops: string[] }[] {
+  describe(): ElementDescription[] {
     return [...this.#elements.values()].map(({ name, version, handlers }) => ({
       name,
       version,

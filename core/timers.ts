@@ -34,6 +34,11 @@ export class Timers {
     this.#timers.delete(key);
   }
 
+  /** Forget every timer whose key begins so. */
+  cancelAll(prefix: string): void {
+    for (const key of [...this.#timers.keys()]) if (key.startsWith(prefix)) this.#timers.delete(key);
+  }
+
   /** A timer that waits. */
   get(key: string): Timer | undefined {
     return this.#timers.get(key);

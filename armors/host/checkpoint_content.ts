@@ -57,6 +57,8 @@ export function readLogRecord(content: Uint8Array): CommitRecord | LogEnd {
   const optional = (name: string, test: (item: unknown) => boolean): boolean => value[name] === undefined || test(value[name]);
   if (
     isCount(value["commit"]) && isGeneration(value["generation"]) && optional("messages", isCount) &&
+    optional("versions", (item) => isRecord(item) && Object.values(item).every(isCount)) &&
+    optional("removed", (item) => isListOf(item, isText)) &&
     optional("set", (item) => isRecord(item) && Object.values(item).every(isRecord)) &&
     optional("unset", (item) => isRecord(item) && Object.values(item).every((names) => isListOf(names, isText))) &&
     optional("continuations", (item) => isRecord(item) && Object.values(item).every((one) => one === null || isRecord(one))) &&

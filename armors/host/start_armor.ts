@@ -194,7 +194,8 @@ function sinkOf(data: DataDir): string {
 }
 
 function describeError(error: unknown): string {
-  return error instanceof Error ? error.stack ?? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return `${error.stack ?? error.message}${error.cause === undefined ? "" : `\nbecause: ${describeError(error.cause)}`}`;
 }
 
 /** The daemon's notation on the command line: `EPOCH.NODE.COUNTER`. */

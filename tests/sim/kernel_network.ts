@@ -6,6 +6,7 @@
  * @module
  */
 import { decode } from "../../core/codec.ts";
+import type { DurableState } from "../../core/durable_state.ts";
 import type { Diagnostic, Effects, HostCommand } from "../../core/effects.ts";
 import type { Completion, Element, EventRecord } from "../../core/element.ts";
 import type { Data } from "../../core/data.ts";
@@ -45,7 +46,8 @@ export interface InstallOptions {
 /** One armor of the simulation. */
 export interface SimulatedArmor {
   readonly id: string;
-  readonly elements: readonly Element[];
+  /** What it is made of, given what its store holds. */
+  readonly elements: (saved: DurableState | undefined) => readonly Element[];
   store: KernelStore;
   generation: Generation;
   /** `undefined` while crashed. */
@@ -101,10 +103,10 @@ export class KernelNetwork {
   }
 
   /** Install an armor and start it, in place of one of that name. */
-  add(id: string, elements: readonly Element[], { generation = { epoch: 1, node: "n1", counter: 0 }, store = new KernelStore(), payload }: InstallOptions = {}): SimulatedArmor {
+  add(id: string, elements: readonly Element[] | SimulatedArmor["elements"], { generation = { epoch: 1, node: "n1", counter: 0 }, store = new KernelStore(), payload }: InstallOptions = {}): SimulatedArmor {
     const armor: SimulatedArmor = {
       id,
-      elements: elements.map(guarded),
+      elements: (saved) => (typeof elements === "function" ? elements(saved) : elements).map(guarded),
       store,
       generation,
       kernel: undefined,
@@ -212,7 +214,7 @@ export class KernelNetwork {
     return new Microkernel({
       armor: armor.id,
       generation: armor.generation,
-      elements: armor.elements,
+      elements: armor.elements(armor.store.folded),
       random: seededRandom(this.random.below(2 ** 31)),
       ...(sink !== undefined && { eventSink: sink }),
       diagnose: (diagnostic) => void this.diagnostics.push({ armor: armor.id, diagnostic }),

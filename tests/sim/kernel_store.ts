@@ -64,6 +64,11 @@ export class KernelStore {
     };
   }
 
+  /** What a restore gives, folded; `undefined`: nothing was written yet. */
+  get folded(): DurableState | undefined {
+    return this.empty ? undefined : this.#fold();
+  }
+
   /** What a restore would give, in the form of {@link comparable}. */
   restorable(): string {
     const state = (this.#folded ??= this.#fold());

@@ -1,0 +1,63 @@
+/**
+ * Sources of elements as armors keep them and as they travel.
+ *
+ * @module
+ */
+import type { Data, DataRecord } from "../../core/data.ts";
+import type { Element } from "../../core/element.ts";
+import { invariant } from "../../core/invariant.ts";
+
+/** Payload field `element` of `element.add` and `element.replace`. */
+export type ElementSource = {
+  /** Which of the elements that the source makes. */
+  readonly name: string;
+  /** One file of TypeScript or JavaScript that exports a factory. */
+  readonly source: string;
+};
+
+/** An element that an armor was given. */
+export type OwnElement = {
+  readonly name: string;
+  /** Of its source: SHA-256, hexadecimal. */
+  readonly hash: string;
+  /** It stands in the place of one that came with the armor. */
+  readonly builtIn: boolean;
+};
+
+/** Part of the state of `reconfiguration`: elements in the order in which they came, and the sources by hash. */
+export type SourceState = { readonly own: readonly OwnElement[] } & { readonly [key: string]: Data };
+
+/** Property of {@link SourceState} that holds a source. */
+export const sourceKey = (hash: string): string => `source:${hash}`;
+
+const basic: readonly string[] = ["messaging", "heartbeat_reply", "checkpointing", "reconfiguration", "self_audit"];
+
+/** Whether an element is one of those that every armor has. */
+export const isBasic = (name: string): boolean => basic.includes(name);
+
+/** What a checkpoint of an armor says of the elements it was given. */
+export function ownElements(reconfiguration: DataRecord | undefined): { readonly own: readonly OwnElement[]; source(hash: string): string } {
+  const state = (reconfiguration ?? {}) as Partial<SourceState>;
+  return { own: state.own ?? [], source: (hash) => String(state[sourceKey(hash)] ?? "") };
+}
+
+/**
+ * What an armor is made of: the elements it comes with, those replaced in their
+ * places, then those it was given, in the order in which they came.
+ *
+ * @param elementOf The element of that name that a source makes.
+ */
+export function composed(
+  builtIn: readonly Element[],
+  own: readonly OwnElement[],
+  elementOf: (entry: OwnElement) => Element | undefined,
+): Element[] {
+  const made = new Map<string, Element>();
+  for (const entry of own) {
+    const element = elementOf(entry);
+    invariant(element !== undefined, `the source of element "${entry.name}" is not there`);
+    made.set(entry.name, element);
+  }
+  const names = new Set(builtIn.map(({ name }) => name));
+  return [...builtIn.map((element) => made.get(element.name) ?? element), ...[...made.values()].filter(({ name }) => !names.has(name))];
+}
