@@ -32,7 +32,7 @@ describe("dataEqual()", () => {
         expect(dataEqual(a, throughCodec(a))).toBe(true);
       }),
       { seed: 1, numRuns: 300, includeErrorInReport: true },
-    ));
+    ), 60_000);
 });
 
 describe("difference()", () => {
@@ -59,5 +59,5 @@ describe("difference()", () => {
         expect(canonicalText(applied)).toBe(canonicalText(after));
       }),
       { seed: 1, numRuns: 300, includeErrorInReport: true },
-    ));
+    ), 60_000);
 });

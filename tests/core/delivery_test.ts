@@ -79,10 +79,10 @@ describe("a message takes effect exactly once, in the order in which it was sent
       { seed, numRuns: runs, includeErrorInReport: true },
     );
 
-  test("over a network that drops, doubles, delays and reorders", () => check(["send", "send", "advance", "cut", "heal"], 60, 1), slowMs);
+  test("over a network that drops, doubles, delays and reorders", () => check(["send", "send", "advance", "cut", "heal"], 40, 1), slowMs);
 
   test("while any armor crashes between any two of its effects and restarts from its checkpoint", () =>
-    check(["send", "send", "send", "advance", "advance", "crash", "restart", "snapshot"], 120, 2), slowMs);
+    check(["send", "send", "send", "advance", "advance", "crash", "restart", "snapshot"], 80, 2), slowMs);
 });
 
 describe("agreement on a channel", () => {
@@ -164,7 +164,7 @@ describe("rewind", () => {
           }
         },
       ),
-      { seed: 3, numRuns: 120, includeErrorInReport: true },
+      { seed: 3, numRuns: 80, includeErrorInReport: true },
     ), slowMs);
 
   test("names what the other side had handled and this side has forgotten", () => {

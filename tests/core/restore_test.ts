@@ -60,7 +60,7 @@ describe("commit records", () => {
       }),
       { seed: 1, numRuns: 200, includeErrorInReport: true },
     );
-  });
+  }, 60_000);
 
   test("hold only the properties that changed, and are absent when nothing did", () => {
     const live = kernel([notes(1)]);
@@ -147,7 +147,7 @@ describe("restore", () => {
     }
     network.settle();
     expect(ids.size).toBe(network.state<{ sent: number }>("a", "sender").sent);
-  });
+  }, 60_000);
 });
 
 describe("effects", () => {
@@ -254,7 +254,7 @@ describe("determinism", () => {
     expect(first.length).toBeGreaterThan(200);
     expect(play(7)).toEqual(first);
     expect(play(8)).not.toEqual(first);
-  });
+  }, 60_000);
 
   test("steps are counted, also those that change nothing", () => {
     const live = kernel([notes(1)]);

@@ -268,7 +268,7 @@ describe("a segment that fails leaves no trace", () => {
     network.local("a", "t.go");
     expect(network.settle()).toBe(true);
     expect(failed(network)[0]).toMatchObject({ failure: { code: "unsubscribed" }, message: { payload: {} } });
-  });
+  }, 60_000);
 });
 
 describe("timers", () => {
