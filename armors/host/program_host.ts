@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { statSync } from "node:fs";
 import type { Clock } from "../../core/clock.ts";
 import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
@@ -211,6 +212,8 @@ export function programSystem(data: DataDir): ProgramSystem {
 /** @returns Why this node cannot launch the application; empty if it can. */
 function lookFor({ command, directory, env, user }: Application): string {
   if (user !== null && !findUser(user)) return `there is no user "${user}"`;
-  const found = findProgram(command, { path: env["PATH"], directory: directory ?? "/" });
+  const folder = directory ?? "/";
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return `the directory ${JSON.stringify(folder)} does not exist`;
+  const found = findProgram(command, { path: env["PATH"], directory: folder });
   return found.ok ? "" : lookupText(found);
 }
