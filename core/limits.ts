@@ -50,6 +50,10 @@ export const timing = {
   nodeFailedMisses: 5,
   /** Wait for other daemons' word before a silent node is declared failed. */
   nodeConfirmMs: 400,
+  /** A closed connection is a hint: ask at once, this often, this far apart, and judge when the last is this old. */
+  probeAsks: 4,
+  probeIntervalMs: 50,
+  probeLastMs: 80,
   /** Wait for promises beyond the majority in a takeover. */
   takeoverGatherMs: 500,
   /** A takeover whose FTM has not announced itself by then is tried again. */

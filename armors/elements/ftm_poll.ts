@@ -76,6 +76,12 @@ export function ftmPoll(): Element {
         const gone = thread.payload["gone"] as Epoch;
         if (compareEpochs(gone, state.epoch) >= 0) recover(state, thread, "crashed", gone, []);
       },
+      // A connection to its node has closed: look at once.
+      "ftm.link-closed": (state, thread) => {
+        if (thread.payload["subject"] !== state.ftm) return;
+        thread.payload["probe"] = "ftm";
+        thread.insert(op("liveness.probe"));
+      },
       // Its node is to be absent: hand over first.
       "ftm.hand-over": (state, thread) => {
         const { gone, avoid } = thread.payload as unknown as { gone: Epoch; avoid: string[] };

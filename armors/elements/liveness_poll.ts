@@ -107,6 +107,32 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
         thread.setVolatile({ ...thread.volatile, watched });
         announce(thread, changes);
       },
+      // A hint that a target may be gone: ask in quick succession instead of waiting for the next polls.
+      "liveness.probe": (_state, thread) => {
+        const { probe: id, asked = 0, sinceMs = thread.nowMs } = thread.payload as { probe: string; asked?: number; sinceMs?: number };
+        const before = thread.volatile.watched.get(id);
+        if (!before || (asked === 0 && before.judged === "failed")) return;
+        thread.setVolatile({ ...thread.volatile, watched: new Map(thread.volatile.watched).set(id, ask(thread, before, intervalMs)) });
+        const last = asked + 1 >= timing.probeAsks;
+        const delayMs = last ? timing.probeLastMs : timing.probeIntervalMs;
+        const payload = { probe: id, asked: asked + 1, sinceMs, dueMs: thread.nowMs + delayMs };
+        thread.after(`probe ${id}`, delayMs, last ? "liveness.probe-over" : "liveness.probe", payload);
+      },
+      "liveness.probe-over": (_state, thread) => {
+        const { probe: id, sinceMs, dueMs } = thread.payload as { probe: string; sinceMs: number; dueMs: number };
+        const before = thread.volatile.watched.get(id);
+        if (!before || (before.watch.heardAtMs ?? -1) >= sinceMs) return;
+        if (thread.nowMs - dueMs > timing.probeIntervalMs) {
+          // This loop was late: its silence accuses nobody.
+          thread.after(`probe ${id}`, 0, "liveness.probe", { probe: id });
+          return;
+        }
+        const watch = { ...before.watch, missed: before.target.failedMisses, heardAtMs: undefined };
+        const changes: LivenessChange[] = [];
+        const judged = judge(thread, { ...before, watch }, changes);
+        thread.setVolatile({ ...thread.volatile, watched: new Map(thread.volatile.watched).set(id, judged) });
+        announce(thread, changes);
+      },
       "liveness.read": (_state, thread) => {
         const heardMs: Record<string, number> = {};
         for (const [id, { watch }] of thread.volatile.watched) {

@@ -17,6 +17,8 @@ type Volatile = { readonly rounds: ReadonlyMap<string, Round>; readonly round: n
 
 /** A node that others still hear is looked at again after this pause. */
 const againMs = 1_000;
+/** With a hint, a living node has answered long before this; if not, the polls go on as ever. */
+const hintedMs = 210;
 
 /** The FTM's poll for second opinions. */
 export function nodeConfirmation(): Element {
@@ -26,11 +28,18 @@ export function nodeConfirmation(): Element {
     state: {},
     volatile: () => ({ rounds: new Map(), round: 0 }),
     handlers: {
+      // A daemon's connection to that node has closed: ask everybody at once.
+      "node.link-closed": (_state, thread) => {
+        thread.payload["subjects"] = [thread.payload["subject"]!];
+        thread.payload["withinMs"] = hintedMs;
+        thread.insert(op("node.confirm"));
+      },
       "node.confirm": (_state, thread) => thread.insert(op("nodes.read"), op("node.ask-others")),
       "node.ask-others": (_state, thread) => {
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
         const rounds = new Map(thread.volatile.rounds);
         let { round } = thread.volatile;
+        const withinMs = (thread.payload["withinMs"] ?? timing.nodeConfirmMs) as number;
         for (const subject of thread.payload["subjects"] as string[]) {
           const node = nodes.find(({ id }) => id === subject);
           if (!node || rounds.has(subject) || node.state === "left" || node.state === "failed") continue;
@@ -39,13 +48,13 @@ export function nodeConfirmation(): Element {
           for (const other of others) {
             thread.send({
               ops: [op("node.probe", daemonOf(other)), op("node.probed", thread.self)],
-              payload: { subject, address: node.address, round, voter: other },
+              payload: { subject, address: node.address, round, voter: other, withinMs },
               lane: "system",
               deadlineMs: timing.nodeConfirmMs * 2,
             });
           }
           rounds.set(subject, { waiting: others, round });
-          thread.after(`round ${subject}`, timing.nodeConfirmMs + 200, "node.round-over", { subject });
+          thread.after(`round ${subject}`, withinMs + 200, "node.round-over", { subject });
         }
         thread.setVolatile({ rounds, round });
       },

@@ -7,6 +7,11 @@
  */
 import { type Element, element } from "../../core/element.ts";
 import { timing } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { FtmLocation } from "./epoch_promise.ts";
+
+/** A hint is worth nothing once the polls have found out themselves. */
+const hintMs = 1_000;
 
 /** `node.probe` blocks while the host tries; writes payload field `answered`. */
 export function nodeProbe(): Element {
@@ -16,10 +21,22 @@ export function nodeProbe(): Element {
     state: {},
     blocking: ["node.probe"],
     handlers: {
+      // A connection to another daemon has closed: those who watch that node look at once.
+      "link.closed": (_state, thread) => thread.insert(op("epoch.read"), op("link.report")),
+      "link.report": (_state, thread) => {
+        const node = thread.payload["node"] as string;
+        const { ftm } = thread.payload["epochs"] as { ftm: FtmLocation | null };
+        if (!ftm) return;
+        const hint = { payload: { subject: node }, lane: "system", deadlineMs: hintMs } as const;
+        if (ftm.node !== node) return void thread.send({ ops: [op("node.link-closed", "ftm")], ...hint });
+        thread.send({ ops: [op("ftm.link-closed", "heartbeat")], ...hint });
+        thread.payload["probe"] = "ftm";
+        thread.insert(op("liveness.probe"));
+      },
       "node.probe": (_state, thread) => {
-        const { subject = "", address = "" } = thread.payload;
+        const { subject = "", address = "", withinMs = timing.nodeConfirmMs } = thread.payload;
         if (!thread.completion) {
-          thread.block({ kind: "node.probe", args: { node: subject, address, withinMs: timing.nodeConfirmMs }, timeoutMs: timing.nodeConfirmMs * 2 });
+          thread.block({ kind: "node.probe", args: { node: subject, address, withinMs }, timeoutMs: timing.nodeConfirmMs * 2 });
           return;
         }
         thread.payload["answered"] = thread.completion.ok && thread.completion.value === true;

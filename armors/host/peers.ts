@@ -23,7 +23,7 @@ export interface PeersOptions {
   /** The way to a node is there. */
   readonly onOpen: (node: string) => void;
   /** The way to a node is gone: a hint, not a judgement. */
-  readonly onClosed: (node: string, reason: LinkEnd, error: TransportError | undefined) => void;
+  readonly onClosed: (node: string, reason: LinkEnd, error: TransportError | undefined, wasOpen: boolean) => void;
 }
 
 type Peer = {
@@ -148,12 +148,13 @@ export class Peers {
       },
       onClose: (reason, error) => {
         if (peer.link !== self()) return;
+        const wasOpen = peer.open;
         peer.link = undefined;
         peer.open = false;
         peer.retryAtMs = this.#clock.nowMs() + peer.retryMs;
         peer.retryMs = Math.min(peer.retryMs * 2, retryCapMs);
         if (peer.waiting.length > 0) this.#clock.after(peer.retryMs, () => this.#dial(node, peer));
-        this.options.onClosed(node, reason, error);
+        this.options.onClosed(node, reason, error, wasOpen);
       },
     };
   }

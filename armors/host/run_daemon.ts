@@ -109,9 +109,9 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
       host.dispatch({ kind: "link-up" });
       router.toAll(encode({ type: "link-up" } satisfies LinkUp));
     },
-    onClosed: (node, reason, error) => {
+    onClosed: (node, reason, error, wasOpen) => {
       if (reason === "refused") log(`node ${node} refuses this one: ${error?.message}`);
-      host.local("link.closed", { node });
+      if (wasOpen) host.local("link.closed", { node });
     },
   });
   const router = new Router(id, peers, (frame) => host.frame(frame));
