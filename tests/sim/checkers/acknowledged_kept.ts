@@ -1,0 +1,45 @@
+/**
+ * Rule 1 of the safety list: an acknowledged change is not lost. An operation
+ * without an answer may have taken effect or not; what was acknowledged has.
+ *
+ * @module
+ */
+
+/** What the table may say of one application: `absent`, `running` or `stopped`. */
+export type Outcome = "absent" | "running" | "stopped";
+
+/** Follows one application by what its operator was told. */
+export class Acknowledged {
+  /** What may be true now. */
+  possible: Set<Outcome> = new Set(["absent"]);
+  /** The last revision acknowledged since the application was submitted. */
+  revision = 0;
+
+  /** An operation was answered (`true`: done; `false`: refused) or not (`undefined`). */
+  note(operation: string, done: boolean | undefined, revision: number | undefined): void {
+    if (done === false) return;
+    const after = new Set<Outcome>();
+    for (const before of this.possible) {
+      const next = effect(operation, before);
+      if (next !== undefined) after.add(next);
+      if (done === undefined) after.add(before);
+    }
+    this.possible = after;
+    if (done && operation === "application.remove") this.revision = 0;
+    else if (done && revision !== undefined) this.revision = revision;
+    else if (done === undefined && operation === "application.remove") this.revision = 0;
+  }
+}
+
+function effect(operation: string, before: Outcome): Outcome | undefined {
+  switch (operation) {
+    case "application.submit":
+      return before === "absent" ? "running" : before;
+    case "application.remove":
+      return before === "absent" ? undefined : "absent";
+    case "application.stop":
+      return before === "absent" ? undefined : "stopped";
+    default:
+      return before === "absent" ? undefined : "running";
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * What a checker of a safety rule hears; each rule is a file of its own beside
+ * this one. A checker calls `fail` at the first violation.
+ *
+ * @module
+ */
+import type { CheckpointStore } from "../../../core/checkpoint_store.ts";
+import type { Effects } from "../../../core/effects.ts";
+import type { Frame } from "../../../core/frame.ts";
+import type { KernelEvent, Microkernel } from "../../../core/microkernel.ts";
+import type { SimNode } from "../sim_node.ts";
+import type { SimProcess } from "../sim_processes.ts";
+
+/** One armor's life: a process with a microkernel. */
+export interface Life {
+  readonly node: SimNode;
+  readonly process: SimProcess;
+  readonly kernel: Microkernel;
+  readonly store: CheckpointStore | undefined;
+  /** It goes on from a checkpoint. */
+  readonly follows: boolean;
+}
+
+/** Hears of everything. */
+export interface Checker {
+  /** A microkernel was made. */
+  made?(life: Life): void;
+  /** It took a step; its effects are still to be performed. */
+  stepped?(life: Life, event: KernelEvent, effects: Effects): void;
+  /** A frame leaves. */
+  sent?(life: Life, frame: Frame): void;
+  /** A handler of one of {@link watchedOps} is about to run. */
+  handling?(life: Life, op: string, payload: { readonly [field: string]: unknown }): void;
+  /** The process is gone. */
+  died?(life: Life): void;
+  programStarted?(node: SimNode, program: SimProcess): void;
+  /** An operation was answered. */
+  acknowledged?(operation: string, name: string, answer: { readonly ok: boolean; readonly revision?: number }): void;
+}
+
+/** Ends the run: `rule` is the checker's name. */
+export type Fail = (rule: string, text: string) => void;
+
+/** Ops whose handlers are watched. */
+export const watchedOps: ReadonlySet<string> = new Set([
+  "ftm.begin",
+  "armor.install",
+  "armor.remove",
+  "view.update",
+  "table.store",
+  "membership.end",
+]);

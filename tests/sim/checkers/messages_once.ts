@@ -1,0 +1,44 @@
+/**
+ * Rule 2 of the safety list, as far as it can be seen from outside: no message
+ * takes effect twice in one line of an armor's state, and its numbers are
+ * handled without a gap.
+ *
+ * @module
+ */
+import { decode } from "../../../core/codec.ts";
+import { generationText } from "../../../core/generation.ts";
+import type { Message } from "../../../core/message.ts";
+import type { Checker, Fail } from "./checker.ts";
+
+type Handled = { readonly commit: number; readonly key: string };
+
+/** Keeps what each line of state has handled. */
+export function messagesOnce(fail: Fail): Checker {
+  const lines = new Map<string, { handled: Handled[]; keys: Set<string> }>();
+  const lineOf = (kernel: { armor: string; generation: Parameters<typeof generationText>[0] }): string =>
+    `${kernel.armor} ${generationText(kernel.generation)}`;
+  return {
+    made: ({ kernel, follows }) => {
+      const line = lines.get(lineOf(kernel));
+      if (!line) return;
+      const commit = follows ? kernel.snapshot().commit : 0;
+      line.handled = line.handled.filter((one) => one.commit <= commit);
+      line.keys = new Set(line.handled.map(({ key }) => key));
+    },
+    stepped: ({ kernel }, event, { commits }) => {
+      if (event.kind !== "frame" || event.frame.type !== "data") return;
+      const { from, lane, sequence, body, fromGeneration } = event.frame;
+      const record = commits.find(({ handled }) => handled?.some((one) => one.peer === from && one.lane === lane && one.sequence === sequence));
+      if (!record) return;
+      const name = lineOf(kernel);
+      let line = lines.get(name);
+      if (!line) lines.set(name, line = { handled: [], keys: new Set() });
+      const { id, executed, ops } = decode(body) as Message;
+      // A new generation of the sender may repeat what was in doubt.
+      const key = `${id}#${executed} of ${generationText(fromGeneration)}`;
+      if (line.keys.has(key)) fail("messages once", `${name} handles ${key} (${ops[0]?.name}) from ${from} twice`);
+      line.keys.add(key);
+      line.handled.push({ commit: record.commit, key });
+    },
+  };
+}

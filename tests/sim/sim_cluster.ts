@@ -1,0 +1,225 @@
+/**
+ * A cluster in one process: nodes over one clock and one network, and the
+ * checkers that watch every step of every armor.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { createHash, type Hash } from "node:crypto";
+import type { DataRecord } from "../../core/data.ts";
+import type { Effects } from "../../core/effects.ts";
+import type { Element, Handler } from "../../core/element.ts";
+import type { KernelEvent } from "../../core/microkernel.ts";
+import { type RandomSource, seededRandom } from "../../core/random.ts";
+import { boundedQueues } from "./checkers/bounded_queues.ts";
+import { type Checker, type Life, watchedOps } from "./checkers/checker.ts";
+import { instanceOnce } from "./checkers/instance_once.ts";
+import { messagesOnce } from "./checkers/messages_once.ts";
+import { oneFtmPerEpoch } from "./checkers/one_ftm_per_epoch.ts";
+import { promisesKept } from "./checkers/promises_kept.ts";
+import { restoredEqualsCommitted } from "./checkers/restored_equals_committed.ts";
+import { guarded } from "./plain_data.ts";
+import { SimClock } from "./sim_clock.ts";
+import { BeatPorts } from "./sim_heartbeats.ts";
+import { SimNetwork } from "./sim_network.ts";
+import { SimNode, type SimWatch } from "./sim_node.ts";
+import { SimMachine, type SimProcess } from "./sim_processes.ts";
+
+/** A broken rule. */
+export class Violation extends Error {
+  override readonly name = "Violation";
+  constructor(readonly rule: string, text: string, readonly atMs: number) {
+    super(`${rule}: ${text}`);
+  }
+}
+
+/** What a cluster is made of. */
+export interface ClusterOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  /** Handlers get frozen data: slower. */
+  readonly frozen?: boolean;
+  /** Takes the trace, line by line. */
+  readonly trace?: (line: string) => void;
+}
+
+/** Nodes `n1`, `n2`, … of which the first starts the cluster. */
+export class SimCluster {
+  readonly clock = new SimClock();
+  readonly network: SimNetwork;
+  readonly nodes: SimNode[];
+  readonly random: RandomSource;
+  /** Randomness of faults and workload: the same whatever the armors draw. */
+  readonly plan: RandomSource;
+  violation: Violation | undefined;
+  /** Commits of all armors so far. */
+  commits = 0;
+  steps = 0;
+  /** Who committed lately, for those who wonder why it is not quiet. */
+  readonly lately: string[] = [];
+  readonly #hash: Hash = createHash("sha256");
+  readonly #starts = new Map<string, number>();
+  readonly #lives = new Map<SimProcess, Life>();
+  readonly #checkers: readonly Checker[];
+
+  constructor(readonly options: ClusterOptions) {
+    this.random = seededRandom(options.seed);
+    this.plan = seededRandom(options.seed ^ 0x5bd1e995);
+    const names = Array.from({ length: options.nodes }, (_, index) => `n${index + 1}`);
+    this.network = new SimNetwork(this.clock, this.random, (name) => this.node(name).machine.on);
+    const ports = new BeatPorts();
+    const fail = (rule: string, text: string): void => void (this.violation ??= new Violation(rule, text, this.clock.nowMs));
+    this.#checkers = [
+      oneFtmPerEpoch(fail),
+      promisesKept(fail),
+      instanceOnce(fail),
+      messagesOnce(fail),
+      restoredEqualsCommitted(fail),
+      boundedQueues(fail),
+    ];
+    const watch = this.#watch(fail);
+    this.nodes = names.map((name, index) => {
+      const machine = new SimMachine(name, this.clock, this.random);
+      const join = index === 0 ? [] : names.slice(0, index).map((other) => `${other}:7000`);
+      // Ids in another order than names.
+      const id = `${"kcxeqb"[index]}${name}`;
+      return new SimNode(name, id, machine, this.network, ports, this.random, join, watch);
+    });
+  }
+
+  node(name: string): SimNode {
+    return this.nodes.find((one) => one.name === name)!;
+  }
+
+  /** Living processes of a role. */
+  processes(role?: string): { readonly node: SimNode; readonly process: SimProcess }[] {
+    return this.nodes.flatMap((node) => node.machine.all(role).map((process) => ({ node, process })));
+  }
+
+  /** A living armor's life. */
+  life(process: SimProcess): Life | undefined {
+    return this.#lives.get(process);
+  }
+
+  /** Let time pass, until a rule is broken. */
+  async run(milliseconds: number): Promise<void> {
+    const untilMs = this.clock.nowMs + milliseconds;
+    while (this.clock.nowMs < untilMs && !this.violation) await this.clock.runUntil(Math.min(untilMs, this.clock.nowMs + 50));
+  }
+
+  /** Equal for equal runs. */
+  digest(): string {
+    return this.#hash.copy().digest("hex");
+  }
+
+  /** A line of the trace. */
+  trace(line: string): void {
+    const text = `${this.clock.nowMs} ${line}\n`;
+    this.#hash.update(text);
+    this.options.trace?.(text.trimEnd());
+  }
+
+  #watch(fail: (rule: string, text: string) => void): SimWatch {
+    return {
+      elements: (process, elements) => elements.map((element) => this.#watched(process, this.options.frozen ? guarded(element) : element)),
+      made: (node, process, kernel, store, follows) => {
+        const life: Life = { node, process, kernel, store, follows };
+        this.#lives.set(process, life);
+        const step = kernel.step.bind(kernel);
+        kernel.step = (event, nowMs) => {
+          const effects = step(event, nowMs);
+          this.#stepped(life, event, effects);
+          return effects;
+        };
+        this.trace(`${node.name} ${kernel.armor} made ${kernel.generation.epoch}.${kernel.generation.node}.${kernel.generation.counter} ${follows}`);
+        for (const checker of this.#checkers) checker.made?.(life);
+        process.onDeath.push(() => {
+          this.trace(`${node.name} ${kernel.armor} died`);
+          this.#lives.delete(process);
+          for (const checker of this.#checkers) checker.died?.(life);
+        });
+      },
+      sent: (process, frame) => {
+        const life = this.#lives.get(process);
+        if (life) for (const checker of this.#checkers) checker.sent?.(life, frame);
+      },
+      ended: (node, process, status) => {
+        this.trace(`${node.name} ${process.name} exits ${status}`);
+        if (status === 70) fail("fail-silent", `${process.name} of ${node.name} ended itself: a broken invariant`);
+      },
+      programStarted: (node, program) => {
+        this.#starts.set(program.name, (this.#starts.get(program.name) ?? 0) + 1);
+        this.trace(`${node.name} program ${program.name} starts as ${program.pid}`);
+        program.onDeath.push(() => this.trace(`${node.name} program ${program.name} ${program.pid} ended`));
+        for (const checker of this.#checkers) checker.programStarted?.(node, program);
+      },
+      events: (node, events) => {
+        for (const event of events) {
+          const origin = String(event["origin"]);
+          if (!node.disk.events.has(origin)) {
+            node.disk.events.set(origin, event);
+            if (this.options.trace && [...this.nodes].every((one) => one === node || !one.disk.events.has(origin))) {
+              const { kind, subject, cause, node: at } = event;
+              this.options.trace(`${this.clock.nowMs} EVENT ${String(kind)} ${String(subject)} at ${String(at)} ${cause === undefined ? "" : String(cause)}`);
+            }
+          }
+        }
+      },
+      starts: (instance) => this.#starts.get(instance) ?? 0,
+      log: (text) => this.options.trace?.(`${this.clock.nowMs} LOG ${text}`),
+    };
+  }
+
+  #watched(process: SimProcess, element: Element): Element {
+    if (!Object.keys(element.handlers).some((op) => watchedOps.has(op))) return element;
+    const handlers: Record<string, Handler<never, never>> = { ...element.handlers } as never;
+    for (const [op, handler] of Object.entries(element.handlers)) {
+      if (!watchedOps.has(op)) continue;
+      handlers[op] = ((state: never, thread: never) => {
+        const life = this.#lives.get(process);
+        const { payload } = thread as { payload: DataRecord };
+        if (life) for (const checker of this.#checkers) checker.handling?.(life, op, payload);
+        return (handler as unknown as Handler<never, never>)(state, thread);
+      }) as never;
+    }
+    return { ...element, handlers } as unknown as Element;
+  }
+
+  #stepped(life: Life, event: KernelEvent, effects: Effects): void {
+    this.steps += 1;
+    this.commits += effects.commits.length;
+    const { node, kernel } = life;
+    if (effects.commits.length > 0) {
+      this.lately.push(`${this.clock.nowMs} ${kernel.armor}: ${describe(event)} ${effects.commits.map((commit) => Object.keys(commit).join("+")).join(" ")}`);
+      if (this.lately.length > 20) this.lately.shift();
+    }
+    const quiet = event.kind === "local" && event.op.startsWith("heartbeat.");
+    if (!quiet || effects.commits.length > 0) {
+      const { commits, sends, acks, work, commands } = effects;
+      this.trace(`${node.name} ${kernel.armor} ${describe(event)} c${commits.length} s${sends.length} a${acks.length} w${work.length} ${commands.map(({ kind }) => kind).join(",")}`);
+    }
+    for (const checker of this.#checkers) checker.stepped?.(life, event, effects);
+  }
+}
+
+function describe(event: KernelEvent): string {
+  if (event.kind === "local") return `local ${event.op}`;
+  if (event.kind === "work-done") return `work-done ${event.key}`;
+  if (event.kind !== "frame") return event.kind;
+  const { frame } = event;
+  if (frame.type !== "data") return `${frame.type} from ${frame.from}`;
+  return `data ${frame.lane} ${frame.sequence} from ${frame.from} ${opsIn(frame.body)}`;
+}
+
+/** Names of the ops in an encoded message, found without decoding it: the values of its keys `name`. */
+function opsIn(body: Uint8Array): string {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, 400));
+  const names: string[] = [];
+  for (let at = bytes.indexOf("dname"); at >= 0 && names.length < 4; at = bytes.indexOf("dname", at + 5)) {
+    const head = bytes[at + 5] ?? 0;
+    const [start, length] = head === 0x78 ? [at + 7, bytes[at + 6] ?? 0] : [at + 6, head - 0x60];
+    const name = bytes.toString("latin1", start, start + length);
+    if (name.includes(".")) names.push(name);
+  }
+  return names.join(",");
+}

@@ -1,0 +1,116 @@
+/**
+ * One simulated node: a machine, a disk, and what its processes share.
+ *
+ * @module
+ */
+import type { DataRecord } from "../../core/data.ts";
+import type { CheckpointStore } from "../../core/checkpoint_store.ts";
+import type { Element } from "../../core/element.ts";
+import type { Frame } from "../../core/frame.ts";
+import type { Microkernel } from "../../core/microkernel.ts";
+import type { RandomSource } from "../../core/random.ts";
+import type { Application } from "../../armors/application_schema.ts";
+import { unjoined } from "../../armors/host/identity.ts";
+import type { SimDaemon } from "./sim_daemon.ts";
+import { SimDisk } from "./sim_disk.ts";
+import { startSimGuard } from "./sim_guard.ts";
+import type { BeatPorts } from "./sim_heartbeats.ts";
+import type { SimNetwork } from "./sim_network.ts";
+import type { SimMachine, SimProcess } from "./sim_processes.ts";
+
+/** What the checkers want to hear. */
+export interface SimWatch {
+  /** Elements as an armor gets them. */
+  elements(process: SimProcess, elements: readonly Element[]): readonly Element[];
+  /** A frame leaves an armor. */
+  sent(process: SimProcess, frame: Frame): void;
+  /** A process got a guard's or an armor's exit status of its own making. */
+  ended(node: SimNode, process: SimProcess, status: number): void;
+  /** A microkernel has been made, from its checkpoint (`follows`) or anew. */
+  made(node: SimNode, process: SimProcess, kernel: Microkernel, store: CheckpointStore | undefined, follows: boolean): void;
+  programStarted(node: SimNode, program: SimProcess): void;
+  /** How often an instance was started so far, anywhere. */
+  starts(instance: string): number;
+  events(node: SimNode, events: readonly DataRecord[]): void;
+  log(text: string): void;
+}
+
+/** A node. */
+export class SimNode {
+  readonly disk: SimDisk;
+  /** Loopback ports by armor id, in the run-time folder. */
+  readonly portFiles = new Map<string, number>();
+  guardLock: SimProcess | undefined;
+  daemonLock: SimProcess | undefined;
+  daemon: SimDaemon | undefined;
+  /** In the identity file; empty until it has joined. */
+  cluster: string;
+  readonly address: string;
+  readonly socket: string;
+  readonly bootstrap: boolean;
+  /** A service manager keeps the guard running. */
+  managed = true;
+
+  constructor(
+    readonly name: string,
+    readonly id: string,
+    readonly machine: SimMachine,
+    readonly network: SimNetwork,
+    readonly ports: BeatPorts,
+    readonly random: RandomSource,
+    readonly join: readonly string[],
+    readonly watch: SimWatch,
+  ) {
+    this.address = `${name}:7000`;
+    this.socket = `${name} socket`;
+    this.bootstrap = join.length === 0;
+    this.cluster = this.bootstrap ? "simulated" : "";
+    this.disk = new SimDisk(random);
+  }
+
+  get clusterOrNone(): string {
+    return this.cluster || unjoined;
+  }
+
+  /** Name of the node at an address. */
+  nameAt(address: string): string {
+    return address.split(":")[0]!;
+  }
+
+  /** The machine comes up, and the service manager starts the guard. */
+  powerOn(): void {
+    if (this.machine.on) return;
+    this.machine.boot();
+    this.portFiles.clear();
+    this.startGuard();
+  }
+
+  /** Everything unsynced is gone. */
+  powerOff(): void {
+    if (!this.machine.on) return;
+    const { nowMs } = this.machine.clock;
+    this.machine.cut();
+    this.disk.losePower(nowMs);
+    this.guardLock = undefined;
+    this.daemonLock = undefined;
+    this.daemon = undefined;
+  }
+
+  /** As an operator or a service manager does. */
+  startGuard(): void {
+    const guard = startSimGuard(this, true);
+    // Restart=always, but only after a failure.
+    guard.onDeath.push(() => {
+      if (this.managed && guard.exit?.code !== 0) this.machine.clock.at(this.machine.clock.nowMs + 100, () => this.machine.on && this.startGuard());
+    });
+  }
+
+  /** Programs called `/bin/only-NODE` are on that node alone. */
+  cannotLaunch({ command }: Application): boolean {
+    return command.startsWith("/bin/only-") && command !== `/bin/only-${this.name}`;
+  }
+
+  log(text: string): void {
+    this.watch.log(text);
+  }
+}

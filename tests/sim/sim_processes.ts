@@ -1,0 +1,236 @@
+/**
+ * Processes of one simulated machine: start, end, stop and go on, pids that are
+ * used again soon. What a dead process still tries to do has no effect; what
+ * comes to a stopped one waits.
+ *
+ * @module
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { ProcessIdentity } from "../../core/process_identity.ts";
+import type { RandomSource } from "../../core/random.ts";
+import type { DetachedProcess, ProcessExit } from "../../armors/host/child_process.ts";
+import type { SimClock } from "./sim_clock.ts";
+
+/** Few, so that they come round. */
+const pidFirst = 300;
+const pidCount = 200;
+
+/** One process. */
+export class SimProcess {
+  alive = true;
+  stopped = false;
+  exit: ProcessExit | undefined;
+  /** Dies after so many more effects on the world. */
+  dieAfter: number | undefined;
+  /** Called when it is dead, by its machine's kernel. */
+  readonly onDeath: (() => void)[] = [];
+  readonly #held: (() => void)[] = [];
+
+  constructor(
+    readonly machine: SimMachine,
+    readonly identity: ProcessIdentity,
+    /** `guard`, `daemon`, a role, `shim` or `program`. */
+    readonly role: string,
+    /** What it is, for traces: `ftm`, `web.0`. */
+    readonly name: string,
+  ) {}
+
+  get pid(): number {
+    return this.identity.pid;
+  }
+
+  /** Something comes to it: now, when it goes on, or never. */
+  run(body: () => void): void {
+    if (!this.alive) return;
+    if (this.stopped) this.#held.push(body);
+    else body();
+  }
+
+  /** It is about to do something that others see. @returns Whether it still does. */
+  effect(): boolean {
+    if (!this.alive) return false;
+    if (this.dieAfter === undefined) return true;
+    if (this.dieAfter > 0) {
+      this.dieAfter -= 1;
+      return true;
+    }
+    this.end({ code: null, signal: "SIGKILL" });
+    return false;
+  }
+
+  /** It ends. */
+  end(exit: ProcessExit): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.exit = exit;
+    this.#held.length = 0;
+    for (const heard of this.onDeath.splice(0)) heard();
+    this.machine.ended(this);
+  }
+
+  stop(): void {
+    if (this.alive) this.stopped = true;
+  }
+
+  /** Go on with everything that has come meanwhile. */
+  goOn(): void {
+    if (!this.stopped || !this.alive) return;
+    this.stopped = false;
+    for (const body of this.#held.splice(0)) this.run(body);
+  }
+
+  /** Time as this process sees it. */
+  readonly clock: Clock = {
+    nowMs: () => this.machine.nowMs,
+    after: (delayMs, run) => this.machine.clock.at(this.machine.clock.nowMs + Math.max(0, Math.ceil(delayMs)), () => this.run(run)),
+    every: (intervalMs, run) => {
+      let over = false;
+      const next = (): void => {
+        this.clock.after(intervalMs, () => {
+          if (over) return;
+          run();
+          next();
+        });
+      };
+      next();
+      return () => void (over = true);
+    },
+  };
+
+  /** A promise that is kept while this process lives. */
+  later<T>(delayMs: number, value: () => T): Promise<T> {
+    return new Promise((resolve) => {
+      this.clock.after(delayMs, () => {
+        this.machine.clock.settled = true;
+        resolve(value());
+      });
+    });
+  }
+
+  /** Signal another process and wait for its end. */
+  killAndConfirm(identity: ProcessIdentity, signal: string, timeoutMs: number): Promise<boolean> {
+    if (this.alive) this.machine.find(identity)?.signal(signal);
+    return this.confirmGone(() => this.machine.find(identity) === undefined, timeoutMs);
+  }
+
+  /** Ask again and again. */
+  confirmGone(gone: () => boolean, timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settle = (value: boolean): void => {
+        this.machine.clock.settled = true;
+        resolve(value);
+      };
+      const look = (waited: number, pause: number): void => {
+        if (gone()) return settle(true);
+        if (waited >= timeoutMs) return settle(false);
+        this.clock.after(pause, () => look(waited + pause, Math.min(pause * 2, 32)));
+      };
+      look(0, 1);
+    });
+  }
+
+  /** As the kernel delivers signals; programs handle SIGTERM themselves. */
+  signal(signal: string): void {
+    if (signal === "SIGKILL") this.end({ code: null, signal });
+    else if (signal === "SIGSTOP") this.stop();
+    else if (signal === "SIGCONT") this.goOn();
+    else this.run(() => this.onSignal?.(signal));
+  }
+
+  /** What it does on a signal that can be caught. */
+  onSignal: ((signal: string) => void) | undefined;
+}
+
+/** A machine that is on or off. */
+export class SimMachine {
+  bootId = "";
+  on = false;
+  #bootedAtMs = 0;
+  #uptimeMs = 0;
+  #boots = 0;
+  #nextPid = 0;
+  readonly #processes = new Map<number, SimProcess>();
+  readonly #freedAtMs = new Map<number, number>();
+
+  constructor(readonly name: string, readonly clock: SimClock, readonly random: RandomSource) {}
+
+  /** Milliseconds since boot. */
+  get nowMs(): number {
+    return this.clock.nowMs - this.#bootedAtMs + this.#uptimeMs;
+  }
+
+  /** Power comes: another boot, another clock. */
+  boot(): void {
+    this.#boots += 1;
+    this.on = true;
+    this.bootId = `${this.name}-boot-${this.#boots}`;
+    this.#bootedAtMs = this.clock.nowMs;
+    this.#uptimeMs = this.#boots === 1 ? 100_000 + this.random.below(1_000_000) : 3_000 + this.random.below(2_000);
+    this.#nextPid = this.random.below(20);
+    this.#freedAtMs.clear();
+  }
+
+  /** Power goes: nobody hears of anything. */
+  cut(): void {
+    this.on = false;
+    const all = [...this.#processes.values()];
+    this.#processes.clear();
+    for (const process of all) {
+      process.onDeath.length = 0;
+      process.end({ code: null, signal: "SIGKILL" });
+    }
+  }
+
+  /** A new process; its code runs after `delayMs`. */
+  spawn(role: string, name: string, delayMs: number, main: (process: SimProcess) => void): SimProcess {
+    const identity = { pid: this.#newPid(), startTicks: Math.floor(this.nowMs / 10), bootId: this.bootId };
+    const process = new SimProcess(this, identity, role, name);
+    this.#processes.set(identity.pid, process);
+    process.clock.after(delayMs, () => main(process));
+    return process;
+  }
+
+  /** How a parent sees its child. */
+  child(parent: SimProcess, child: SimProcess): DetachedProcess {
+    return {
+      pid: child.pid,
+      identity: child.identity,
+      onExit: (listener) => {
+        const tell = (): void => void parent.clock.after(1 + this.random.below(4), () => listener(child.exit!));
+        if (!child.alive) tell();
+        else child.onDeath.push(tell);
+      },
+    };
+  }
+
+  /** Exactly this process, while it lives. */
+  find({ pid, startTicks, bootId }: ProcessIdentity): SimProcess | undefined {
+    const process = this.#processes.get(pid);
+    return process && process.identity.startTicks === startTicks && bootId === this.bootId ? process : undefined;
+  }
+
+  /** A living process by its pid alone. */
+  byPid(pid: number): SimProcess | undefined {
+    return this.#processes.get(pid);
+  }
+
+  /** Living processes. */
+  all(role?: string): SimProcess[] {
+    return [...this.#processes.values()].filter((process) => role === undefined || process.role === role);
+  }
+
+  /** Called by processes. */
+  ended(process: SimProcess): void {
+    if (this.#processes.get(process.pid) !== process) return;
+    this.#processes.delete(process.pid);
+    this.#freedAtMs.set(process.pid, this.clock.nowMs);
+  }
+
+  #newPid(): number {
+    for (;;) {
+      const pid = pidFirst + this.#nextPid++ % pidCount;
+      const freedAtMs = this.#freedAtMs.get(pid);
+      if (!this.#processes.has(pid) && (freedAtMs === undefined || this.clock.nowMs - freedAtMs > 100)) return pid;
+    }
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * What operators do to a simulated cluster, and what they may expect of it
+ * afterwards. One operator for each application, who waits for each answer.
+ *
+ * @module
+ */
+import type { DataRecord } from "../../core/data.ts";
+import type { ApplicationEntry } from "../../armors/shapes.ts";
+import type { OperationAnswer } from "../../armors/elements/operator.ts";
+import { Acknowledged, type Outcome } from "./checkers/acknowledged_kept.ts";
+import type { SimCluster } from "./sim_cluster.ts";
+import type { SimNode } from "./sim_node.ts";
+
+/** An answer that has not come by then never comes. */
+const giveUpMs = 9_000;
+
+/** One application and its operator. */
+export interface Kept {
+  readonly name: string;
+  readonly application: DataRecord;
+  readonly acknowledged: Acknowledged;
+}
+
+/** Operators at work. */
+export class Workload {
+  readonly applications: Kept[] = [];
+  /** A node that was told to leave. */
+  leaving: SimNode | undefined;
+  /** Operations by outcome. */
+  readonly counts = { done: 0, refused: 0, unknown: 0 };
+  #over = false;
+  #waiting = 0;
+
+  constructor(readonly cluster: SimCluster) {
+    const { plan } = cluster;
+    const count = 1 + plan.below(4);
+    for (let index = 0; index < count; index++) this.applications.push(this.#invent(index));
+  }
+
+  /** Begin. */
+  start(): void {
+    for (const kept of this.applications) this.#after(this.cluster.plan.below(6_000), () => this.#next(kept, "application.submit"));
+  }
+
+  /** No new operations. */
+  end(): void {
+    this.#over = true;
+  }
+
+  /** Somebody waits for an answer. */
+  get busy(): boolean {
+    return this.#waiting > 0;
+  }
+
+  /** Tell a node to leave. */
+  down(node: SimNode): void {
+    if (!node.daemon?.process.alive) return;
+    this.leaving = node;
+    node.daemon.operate("node.down", {}, () => {});
+    this.cluster.trace(`operator: ${node.name} down`);
+  }
+
+  #invent(index: number): Kept {
+    const { plan, nodes } = this.cluster;
+    const kinds = ["steady", "steady", "flaky", "hangs", "stubborn", "job", "local"] as const;
+    const kind = kinds[plan.below(kinds.length)]!;
+    const name = `${kind}${index}`;
+    const only = nodes[plan.below(nodes.length)]!.name;
+    const period = 200 + plan.below(4_000);
+    const args: Record<typeof kind, string[]> = {
+      steady: ["run"],
+      flaky: ["exit", String(period), "1", "4"],
+      hangs: ["hang", String(period), "0", "2"],
+      stubborn: ["stubborn"],
+      job: ["exit", String(period), "0"],
+      local: ["run"],
+    };
+    const application = {
+      name,
+      command: kind === "local" ? `/bin/only-${only}` : "/bin/program",
+      args: args[kind],
+      env: {},
+      directory: null,
+      user: null,
+      instances: 1 + plan.below(3),
+      node: null,
+      pin: false,
+      kind: kind === "job" ? "job" : "service",
+      singleton: false,
+    };
+    return { name, application, acknowledged: new Acknowledged() };
+  }
+
+  #after(delayMs: number, run: () => void): void {
+    this.cluster.clock.at(this.cluster.clock.nowMs + delayMs, run);
+  }
+
+  #next(kept: Kept, operation: string): void {
+    if (this.#over) return;
+    const { plan, nodes } = this.cluster;
+    const up = nodes.filter((node) => node.daemon?.process.alive);
+    const node = up[plan.below(Math.max(1, up.length))];
+    if (!node) return this.#after(1_000, () => this.#next(kept, operation));
+    let over = false;
+    this.#waiting += 1;
+    const settle = (answer: OperationAnswer | undefined): void => {
+      if (over) return;
+      over = true;
+      this.#waiting -= 1;
+      const done = answer === undefined || (!answer.ok && answer.code === "unknown") ? undefined : answer.ok;
+      this.counts[done === undefined ? "unknown" : done ? "done" : "refused"] += 1;
+      kept.acknowledged.note(operation, done, answer?.ok ? answer.revision : undefined);
+      this.cluster.trace(`operator: ${operation} ${kept.name} at ${node.name}: ${JSON.stringify(answer ?? "no answer")}`);
+      const more = ["application.stop", "application.start", "application.restart", "application.remove", "application.submit"];
+      // What was refused or lost is often repeated.
+      const again = done !== true && plan.below(2) === 0;
+      const next = again ? operation : more[plan.below(more.length)]!;
+      this.#after((done === undefined ? 3_000 : 100) + plan.below(12_000), () => this.#next(kept, next));
+    };
+    this.#after(giveUpMs, () => settle(undefined));
+    this.cluster.trace(`operator: ${operation} ${kept.name} at ${node.name}`);
+    const args = operation === "application.submit" ? { application: kept.application } : { name: kept.name };
+    node.daemon!.operate(operation, args as unknown as DataRecord, settle);
+  }
+
+  /** What is not as the operators were told, given the FTM's table. */
+  problems(table: { readonly [key: string]: unknown }): string[] {
+    return this.applications.flatMap(({ name, acknowledged: { possible, revision } }) => {
+      const entry = table[`app:${name}`] as ApplicationEntry | undefined;
+      const outcome: Outcome = entry === undefined ? "absent" : entry.desired;
+      const found: string[] = [];
+      if (!possible.has(outcome)) found.push(`"${name}" is ${outcome}, acknowledged was ${[...possible].join(" or ") || "a contradiction"}`);
+      if (entry && entry.revision < revision) found.push(`"${name}" is at revision ${entry.revision}, acknowledged was ${revision}`);
+      return found;
+    });
+  }
+}
