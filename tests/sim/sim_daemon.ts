@@ -101,9 +101,9 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
       host.dispatch({ kind: "link-up" });
       router.toAll(encode({ type: "link-up" } satisfies LinkUp));
     },
-    onClosed: (peer, reason, error) => {
+    onClosed: (peer, reason, error, wasOpen) => {
       if (reason === "refused") log(`node ${peer} refuses this one: ${error?.message}`);
-      host.local("link.closed", { node: peer });
+      if (wasOpen) host.local("link.closed", { node: peer });
     },
   });
   const router = new Router(id, peers, (frame) => host.frame(frame));

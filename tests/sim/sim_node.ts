@@ -9,7 +9,7 @@ import type { Element } from "../../core/element.ts";
 import type { Frame } from "../../core/frame.ts";
 import type { Microkernel } from "../../core/microkernel.ts";
 import type { RandomSource } from "../../core/random.ts";
-import type { Application } from "../../armors/application_schema.ts";
+import type { Application } from "../../armors/application.ts";
 import { unjoined } from "../../armors/host/identity.ts";
 import type { SimDaemon } from "./sim_daemon.ts";
 import { SimDisk } from "./sim_disk.ts";

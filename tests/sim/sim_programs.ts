@@ -5,7 +5,7 @@
  * @module
  */
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import type { Application } from "../../armors/application_schema.ts";
+import type { Application } from "../../armors/application.ts";
 import type { LaunchRecord } from "../../armors/host/launch_record.ts";
 import type { LaunchExit } from "../../armors/host/launch_watch.ts";
 import type { LaunchOutcome } from "../../armors/host/launcher.ts";
