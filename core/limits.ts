@@ -54,6 +54,8 @@ export const timing = {
   probeAsks: 4,
   probeIntervalMs: 50,
   probeLastMs: 80,
+  /** Second opinions where there is a hint: a living node has answered long before. */
+  probeWithinMs: 210,
   /** Wait for promises beyond the majority in a takeover. */
   takeoverGatherMs: 500,
   /** A takeover whose FTM has not announced itself by then is tried again. */

@@ -87,6 +87,10 @@ export function localArmors(node: string): Element {
           thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
         }
         thread.setVolatile({ live, self: (thread.payload["self"] ?? null) as ArmorReport | null });
+        const self = thread.payload["self"] as ArmorReport | undefined;
+        if (self && self.incarnation.restart > 0) {
+          thread.event({ kind: "armor.recovered", subject: self.armor, node, detectedBy: `guard@${node}`, restart: self.incarnation.restart });
+        }
       },
       "armor.install": (state, thread) => {
         const { armor, role, placement, generation, begin } = thread.payload["install"] as unknown as InstallOrder;

@@ -17,8 +17,6 @@ type Volatile = { readonly rounds: ReadonlyMap<string, Round>; readonly round: n
 
 /** A node that others still hear is looked at again after this pause. */
 const againMs = 1_000;
-/** With a hint, a living node has answered long before this; if not, the polls go on as ever. */
-const hintedMs = 210;
 
 /** The FTM's poll for second opinions. */
 export function nodeConfirmation(): Element {
@@ -31,7 +29,7 @@ export function nodeConfirmation(): Element {
       // A daemon's connection to that node has closed: ask everybody at once.
       "node.link-closed": (_state, thread) => {
         thread.payload["subjects"] = [thread.payload["subject"]!];
-        thread.payload["withinMs"] = hintedMs;
+        thread.payload["withinMs"] = timing.probeWithinMs;
         thread.insert(op("node.confirm"));
       },
       "node.confirm": (_state, thread) => thread.insert(op("nodes.read"), op("node.ask-others")),

@@ -101,6 +101,7 @@ export function registration(self: string): Element {
         for (const { id, state } of nodes.values()) if (state !== "left") announce(thread, id);
         thread.payload["targets"] = others.map(target);
         thread.payload["subjects"] = others.filter(({ id }) => dead.includes(id)).map(({ id }) => id);
+        thread.payload["withinMs"] = timing.probeWithinMs;
         thread.insert(op("liveness.watch"), op("node.confirm"), op("cluster.changed"));
       },
       // A daemon has promised a higher epoch: this FTM is over, and its successor starts above that.
