@@ -20,11 +20,11 @@ export function emittedEvents(): Set<string> {
     for (const kind of chosen) kinds.add(kind);
     for (const kind of all(/onEvent\("([a-z]+\.[a-z-]+)"/g)) kinds.add(kind);
     for (const call of all(/\.event\(\{\s*(\w+(?:: [^,}]+)?)/g)) {
-      const literal = /^kind: "([a-z]+\.[a-z-]+)"$/.exec(call)?.[1];
-      if (literal !== undefined) kinds.add(literal);
-      else if (!(call === "kind" && chosen.length > 0) && !(call === "kind: kind as string" && file.endsWith("guard_watch.ts"))) {
-        throw new Error(`${file}: the kind of an event is not understood: ${call}`);
-      }
+      const literals = [...call.matchAll(/"([a-z]+\.[a-z-]+)"/g)].map((match) => match[1]!);
+      for (const kind of literals) kinds.add(kind);
+      const named = call === "kind" && chosen.length > 0;
+      const handedOn = call === "kind: kind as string" && file.endsWith("guard_watch.ts");
+      if (literals.length === 0 && !named && !handedOn) throw new Error(`${file}: the kind of an event is not understood: ${call}`);
     }
     // The microkernel's own.
     if (file.startsWith("core/")) for (const kind of all(/\{ kind: "([a-z]+\.[a-z-]+)", subject/g)) kinds.add(kind);
