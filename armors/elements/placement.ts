@@ -130,7 +130,9 @@ function decide(thread: Placing): void {
   // A suspect node may run what nobody else has reported.
   const unsure = nodes.some(({ id, state }) => state === "suspect" && !reports.has(id));
   const wanted = placeAll(thread, alive, [...lost, ...draining.map(({ id }) => id)], unsure);
-  for (const { id } of alive) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
+  // A suspect node may still be reached, straight or over another one.
+  const reachable = nodes.filter(({ id, state }) => state === "alive" || (state === "suspect" && reports.has(id)));
+  for (const { id } of reachable) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
   for (const { id } of draining) {
     // The old copies end when the new ones run.
     const staying = wanted.filter((one) => one.node === id).map(({ order: one }) => one);

@@ -14,11 +14,16 @@ import type { TransportError } from "../../transports/transport_error.ts";
 /** What daemons say to each other besides frames. */
 type Control = { readonly type: "ping" | "pong" };
 
+/** A frame that goes to `target` over a third node, because `origin` cannot reach it. */
+type Relay = { readonly type: "relay"; readonly origin: string; readonly target: string; readonly frame: Uint8Array };
+
 /** What peers need. */
 export interface PeersOptions {
   /** Open a link; `undefined` while this node has no certificate yet. */
   readonly connect: (address: string, handlers: LinkHandlers & { onOpen(): void }) => FrameLink | undefined;
   readonly clock: Clock;
+  /** This node's id. */
+  readonly node: string;
   readonly onFrame: (frame: Frame, bytes: Uint8Array, node: string) => void;
   /** The way to a node is there. */
   readonly onOpen: (node: string) => void;
@@ -33,7 +38,8 @@ type Peer = {
   waiting: Uint8Array[];
   retryMs: number;
   retryAtMs: number;
-  sentAtMs: number;
+  /** First frame sent since something was received. */
+  unansweredSinceMs: number | undefined;
   receivedAtMs: number;
   pingAtMs: number | undefined;
 };
@@ -52,6 +58,7 @@ export class Peers {
   readonly #peers = new Map<string, Peer>();
   readonly #clock: Clock;
   readonly #stop: () => void;
+  #relayed = 0;
 
   constructor(readonly options: PeersOptions) {
     this.#clock = options.clock;
@@ -76,12 +83,25 @@ export class Peers {
   send(node: string, bytes: Uint8Array): void {
     const peer = this.#peer(node);
     if (peer.open && peer.link) {
-      peer.sentAtMs = this.#clock.nowMs();
+      peer.unansweredSinceMs ??= this.#clock.nowMs();
       peer.link.send(bytes);
       return;
     }
     if (peer.waiting.length < waitingMax) peer.waiting.push(bytes);
     this.#dial(node, peer);
+    if (peer.retryMs > retryFirstMs) this.#relay(node, bytes);
+  }
+
+  /**
+   * The straight way has failed: hand the frame to another node, each time to the
+   * next. Doubles do no harm, channels drop them.
+   */
+  #relay(target: string, frame: Uint8Array): void {
+    const others = [...this.#peers].filter(([node, { open, link }]) => node !== target && open && link);
+    const chosen = others[this.#relayed++ % Math.max(1, others.length)];
+    if (!chosen) return this.reach();
+    chosen[1].unansweredSinceMs ??= this.#clock.nowMs();
+    chosen[1].link!.send(encode({ type: "relay", origin: this.options.node, target, frame } satisfies Relay));
   }
 
   /** Take a link that the peer opened. */
@@ -104,7 +124,11 @@ export class Peers {
 
   /** Ask for a sign of life on the link, or try to make one. */
   ping(node: string): void {
-    this.send(node, encode({ type: "ping" } satisfies Control));
+    const peer = this.#peer(node);
+    if (peer.open && peer.link) {
+      peer.unansweredSinceMs ??= this.#clock.nowMs();
+      peer.link.send(encode({ type: "ping" } satisfies Control));
+    } else this.#dial(node, peer);
   }
 
   close(): void {
@@ -115,7 +139,7 @@ export class Peers {
   #peer(node: string): Peer {
     let peer = this.#peers.get(node);
     if (!peer) {
-      peer = { address: "", link: undefined, open: false, waiting: [], retryMs: retryFirstMs, retryAtMs: 0, sentAtMs: 0, receivedAtMs: 0, pingAtMs: undefined };
+      peer = { address: "", link: undefined, open: false, waiting: [], retryMs: retryFirstMs, retryAtMs: 0, unansweredSinceMs: undefined, receivedAtMs: 0, pingAtMs: undefined };
       this.#peers.set(node, peer);
     }
     return peer;
@@ -135,6 +159,7 @@ export class Peers {
     peer.retryMs = retryFirstMs;
     peer.receivedAtMs = this.#clock.nowMs();
     peer.pingAtMs = undefined;
+    peer.unansweredSinceMs = undefined;
     for (const bytes of peer.waiting.splice(0)) link.send(bytes);
     this.options.onOpen(node);
   }
@@ -144,6 +169,7 @@ export class Peers {
       onFrames: (frames) => {
         peer.receivedAtMs = this.#clock.nowMs();
         peer.pingAtMs = undefined;
+        peer.unansweredSinceMs = undefined;
         for (const bytes of frames) this.#receive(node, bytes, self());
       },
       onClose: (reason, error) => {
@@ -160,15 +186,34 @@ export class Peers {
   }
 
   #receive(node: string, bytes: Uint8Array, link: FrameLink): void {
-    let frame: Frame | Control;
+    let frame: Frame | Control | Relay;
     try {
-      frame = decode(bytes) as Frame | Control;
+      frame = decode(bytes) as Frame | Control | Relay;
     } catch {
       link.close();
       return;
     }
+    if (frame.type === "relay") return this.#takeRelay(frame, bytes);
     if (frame.type === "ping") link.send(encode({ type: "pong" } satisfies Control));
     else if (frame.type !== "pong") this.options.onFrame(frame as Frame, bytes, node);
+  }
+
+  /** Ours, or to be passed on once more; never further than over one node. */
+  #takeRelay({ origin, target, frame }: Relay, bytes: Uint8Array): void {
+    if (target !== this.options.node) {
+      const peer = this.#peer(target);
+      if (peer.open) peer.link?.send(bytes);
+      else {
+        if (peer.waiting.length < waitingMax) peer.waiting.push(bytes);
+        this.#dial(target, peer);
+      }
+      return;
+    }
+    try {
+      this.options.onFrame(decode(frame) as Frame, frame, origin);
+    } catch {
+      // What cannot be read is as good as lost.
+    }
   }
 
   #check(): void {
@@ -179,7 +224,7 @@ export class Peers {
         peer.link.close();
         continue;
       }
-      const unanswered = peer.sentAtMs > peer.receivedAtMs && now - peer.sentAtMs > pingAfterMs;
+      const unanswered = peer.unansweredSinceMs !== undefined && now - peer.unansweredSinceMs > pingAfterMs;
       if (unanswered && peer.pingAtMs === undefined) {
         peer.pingAtMs = now;
         peer.link.send(encode({ type: "ping" } satisfies Control));

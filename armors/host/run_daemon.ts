@@ -104,6 +104,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
       return tls && connectLink({ address: parseAddress(at), tls, headers, connectTimeoutMs: connectWithinMs, ...handlers });
     },
     clock: systemClock,
+    node: id,
     onFrame: (frame, bytes, node) => router.fromPeer(frame, bytes, node),
     onOpen: () => {
       host.dispatch({ kind: "link-up" });

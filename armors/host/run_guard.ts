@@ -93,6 +93,10 @@ export async function runGuard({ options, data, run, identity: first, address, o
       if (!datagram || datagram.type !== "ask" || datagram.cluster !== cluster()) return;
       step({ kind: "asked", from: datagram.from, to: datagram.to, nonce: hex(datagram.nonce), path: `outer ${from.host} ${from.port}` });
     },
+  }).catch((error) => {
+    // Left open, it would keep this process alive.
+    inner.close();
+    throw error;
   });
   writePort(run, "guard", inner.port);
 

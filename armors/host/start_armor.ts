@@ -83,12 +83,14 @@ function runArmor(
   let heartbeats: Heartbeats | undefined;
   let registered: Registered | undefined;
   let started = false;
+  /** What is wrong with the checkpoint; told once the armor runs. */
+  let damage: Payload | undefined;
   /** Came before the armor knew what it starts from. */
   const early: Frame[] = [];
   const log = (text: string): void => void process.stderr.write(`${new Date().toISOString()} ${text}\n`);
 
   // Started by the daemon: the generation is known, and restoring needs nobody.
-  if (ordered) host = makeHost(kind, data, ordered, surround());
+  if (ordered) host = makeHost(kind, data, ordered, surround(), (found) => (damage = found));
 
   const link = new DaemonLink({
     connect: (handlers) => connectLink({ address: { path: run.socket }, ...handlers }),
@@ -120,7 +122,7 @@ function runArmor(
   });
 
   async function begin(answer: Registered): Promise<void> {
-    host ??= makeHost(kind, data, answer.generation, surround());
+    host ??= makeHost(kind, data, answer.generation, surround(), (found) => (damage = found));
     heartbeats = await openHeartbeats({
       armor: kind.armor,
       run,
@@ -132,6 +134,7 @@ function runArmor(
       local: (op, payload) => host!.local(op, payload),
     });
     host.start({ bootId: bootId() });
+    if (damage) host.local("checkpoint.restored", damage);
     if (answer.begin) host.local("ftm.begin", { begin: answer.begin });
     started = true;
     for (const frame of early.splice(0)) host.frame(frame);
@@ -162,6 +165,7 @@ function makeHost(
   data: DataDir,
   ordered: Generation,
   surroundings: Omit<ConstructorParameters<typeof ArmorHost>[1], "store">,
+  damaged: (found: Payload) => void,
 ): ArmorHost {
   const store = kind.keepsCheckpoint ? openCheckpointFiles(data.armor(kind.armor), kind.armor, surroundings.durability) : undefined;
   const attempts = store && new RestoreAttempts(`${data.armor(kind.armor)}/attempts`);
@@ -182,9 +186,7 @@ function makeHost(
     ...(follows && restored?.snapshot && { restored: { snapshot: restored.snapshot, records: restored.records } }),
   });
   const host = new ArmorHost(kernel, { ...surroundings, store, committed: () => attempts?.settle() });
-  if (restored && restored.damage.length > 0) {
-    queueMicrotask(() => host.local("checkpoint.restored", { damage: [...restored.damage], complete }));
-  }
+  if (restored && restored.damage.length > 0) damaged({ damage: [...restored.damage], complete });
   if (saved && compareGenerations(saved, generation) !== 0) kernel.needsSnapshot = true;
   return host;
 }

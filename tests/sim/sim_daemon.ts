@@ -96,6 +96,7 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
       return network.connect(process, node.nameAt(at), at, headers, handlers);
     },
     clock: process.clock,
+    node: id,
     onFrame: (frame, bytes, from) => router.fromPeer(frame, bytes, from),
     onOpen: () => {
       host.dispatch({ kind: "link-up" });
