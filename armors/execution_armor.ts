@@ -5,6 +5,7 @@
  * @module
  */
 import type { Element } from "../core/element.ts";
+import { applicationProbe } from "./elements/application_probe.ts";
 import { basicElements } from "./elements/basic.ts";
 import { epochGuard } from "./elements/epoch_guard.ts";
 import { instances } from "./elements/instances.ts";
@@ -12,5 +13,5 @@ import { programLook } from "./elements/program_look.ts";
 
 /** @param node Node the execution armor runs on. */
 export function executionArmor({ node }: { readonly node: string }): Element[] {
-  return [...basicElements(), epochGuard(), instances(node), programLook()];
+  return [...basicElements(), epochGuard(), instances(node), applicationProbe(), programLook()];
 }

@@ -14,6 +14,7 @@ import { restartDefaults, timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { decideRestart, noRestarts, type RestartHistory } from "../../core/restart_policy.ts";
+import { type Application, completeApplication } from "../application.ts";
 import type { InstanceOrder, InstanceReport, InstanceState } from "../shapes.ts";
 
 /** What happens after the program has ended: by policy, nothing, start anew, or forget the instance. */
@@ -89,7 +90,7 @@ export function instances(node: string): Element {
       return order.desired === "running" ? launch(thread, fresh) : fresh;
     }
     const next = { ...before, order };
-    const renewed = order.serial !== before.order.serial || order.restart !== before.order.restart || !dataEqual(order.application as Data, before.order.application as Data);
+    const renewed = order.serial !== before.order.serial || order.restart !== before.order.restart || !sameApplication(order.application, before.order.application);
     if (order.desired === "stopped") {
       const resting = before.state === "stopped" || before.state === "completed" || before.state === "failed";
       return resting && !renewed ? next : stop(thread, next, "stay");
@@ -127,7 +128,8 @@ export function instances(node: string): Element {
             const stopping = { stopping: instance.state === "stopping", graceMs: timing.stopGraceMs };
             thread.command({ kind: "program.adopt", args: { id: order.id, launch: number, application: order.application, boot, ...stopping } });
           }
-          if (instance.state === "restarting") thread.after(`restart ${order.id}`, restartDefaults.firstDelayMs, "instance.restart", { id: order.id, launch: number });
+          const again = instance.state === "restarting" ? restartDefaults.firstDelayMs : instance.cannot !== "" ? restartDefaults.delayCapMs : undefined;
+          if (again !== undefined) thread.after(`restart ${order.id}`, again, "instance.restart", { id: order.id, launch: number });
         }
         thread.after("tell", 0, "instances.tell", { started: true });
       },
@@ -145,6 +147,9 @@ export function instances(node: string): Element {
         const instance = find(state, thread);
         if (!instance || !live(instance.state)) return;
         const process = thread.payload["process"] as ProcessIdentity;
+        // For the elements after this one: it is the program that should run.
+        thread.payload["application"] = instance.order.application as unknown as Data;
+        thread.payload["startedMs"] = instance.startedMs;
         if (instance.process && dataEqual(instance.process, process) && instance.state !== "starting") return;
         const { id } = instance.order;
         const failedMs = thread.volatile.failedMs[id];
@@ -152,8 +157,7 @@ export function instances(node: string): Element {
           const durationMs = failedMs === undefined ? null : thread.nowMs - failedMs;
           const kind = failedMs === undefined ? "application.started" : "application.restarted";
           thread.event({ kind, subject: id, node, pid: process.pid, durationMs });
-          const { [id]: _seen, ...others } = thread.volatile.failedMs;
-          thread.setVolatile({ ...thread.volatile, failedMs: others });
+          forgetFailure(thread, id);
         }
         if (instance.state === "stopping") {
           thread.command({ kind: "program.stop", args: { id, launch: instance.launch, graceMs: timing.stopGraceMs } });
@@ -227,12 +231,20 @@ export function instances(node: string): Element {
     },
   });
 
+  /** What starts next is not its recovery. */
+  function forgetFailure(thread: Executing, id: string): void {
+    if (thread.volatile.failedMs[id] === undefined) return;
+    const { [id]: _seen, ...others } = thread.volatile.failedMs;
+    thread.setVolatile({ ...thread.volatile, failedMs: others });
+  }
+
   function ended(thread: Executing, instance: Instance): Instance | undefined {
     const { status, unknown = false } = thread.payload as { status: number | null; unknown?: boolean };
     const { order, afterwards } = instance;
     const cause = unknown ? "unknown" : status === null ? "unknown" : status > 128 ? `signal ${status - 128}` : `status ${status}`;
     thread.event({ kind: "application.exited", subject: order.id, node, cause, detectedBy: thread.self });
     const done: Instance = { ...instance, process: null };
+    if (afterwards !== "policy") forgetFailure(thread, order.id);
     if (afterwards === "forget") return undefined;
     if (afterwards === "start") return launch(thread, done);
     if (afterwards === "stay") return { ...done, state: "stopped" };
@@ -241,8 +253,14 @@ export function instances(node: string): Element {
       if (status === null) return { ...done, state: "failed" };
     }
     const upMs = Math.max(0, thread.nowMs - instance.startedMs);
-    const decision = decideRestart(restartDefaults, instance.history, upMs, thread.random);
+    const { restart } = completeApplication(order.application);
+    const decision = decideRestart(restart, instance.history, upMs, thread.random);
     const { history, crashLoop, delayMs } = decision;
+    if (restart.restartsMax !== null && history.inRow > restart.restartsMax) {
+      thread.event({ kind: "application.failed", subject: order.id, node, cause: `${cause}, after ${restart.restartsMax} restarts` });
+      forgetFailure(thread, order.id);
+      return { ...done, state: "failed", crashLoop: false };
+    }
     if (crashLoop && !instance.crashLoop) thread.event({ kind: "application.crash-loop", subject: order.id, node, cause });
     if (thread.volatile.failedMs[order.id] === undefined) {
       thread.setVolatile({ ...thread.volatile, failedMs: { ...thread.volatile.failedMs, [order.id]: thread.nowMs } });
@@ -257,6 +275,11 @@ export function instances(node: string): Element {
     thread.after(`restart ${order.id}`, delayMs, "instance.restart", { id: order.id, launch: instance.launch });
     return { ...next, state: "restarting" };
   }
+}
+
+/** Written by an older version, it may lack what has a default. */
+function sameApplication(a: Application, b: Application): boolean {
+  return a === b || dataEqual(completeApplication(a) as unknown as Data, completeApplication(b) as unknown as Data);
 }
 
 function report({ order, state, process, restarts, crashLoop, cannot }: Instance): InstanceReport {

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { closeSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { type DetachedProcess, spawnDetached } from "./child_process.ts";
@@ -14,7 +14,7 @@ import { readLaunchRecord } from "./launch_record.ts";
 import { shimArgv, shimScript } from "./launch_shim.ts";
 import { openLog } from "./log_file.ts";
 import { kill } from "./process_table.ts";
-import { findProgram, lookupText } from "./program_lookup.ts";
+import { type ProgramCommand, programCommand } from "./program_command.ts";
 import { bootId } from "./system_clock.ts";
 import type { User } from "./user_lookup.ts";
 
@@ -62,7 +62,7 @@ export function ownShim(record: string): DetachedProcess | undefined {
  * program itself runs.
  */
 export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
-  const command = shimCommand(options);
+  const command = programCommand(options, { session: true });
   if (!command.ok) return { ok: false, code: "refused", reason: command.reason };
   const record = options.data.launch(options.instance, options.number);
   let shim: DetachedProcess;
@@ -103,7 +103,7 @@ function failed(reason: string): LaunchOutcome {
   return { ok: false, code: "failed", reason };
 }
 
-function startShim(options: LaunchOptions, command: ShimCommand, record: string): DetachedProcess {
+function startShim(options: LaunchOptions, command: ProgramCommand, record: string): DetachedProcess {
   const { data, user, directory } = options;
   mkdirSync(data.launches(options.instance), { recursive: true, mode: 0o700 });
   const log = openLog(options.logFile, { owner: command.switchUser ? user : undefined });
@@ -119,43 +119,6 @@ function startShim(options: LaunchOptions, command: ShimCommand, record: string)
     if (script !== undefined) closeSync(script);
     else rmSync(scriptPath, { force: true });
   }
-}
-
-interface ShimCommand {
-  readonly argv: readonly string[];
-  readonly switchUser: boolean;
-}
-
-/** The program's argv behind those that change its session, user and environment. */
-function shimCommand(options: LaunchOptions): ({ readonly ok: true } & ShimCommand) | { readonly ok: false; readonly reason: string } {
-  const { command, args, env, user, directory } = options;
-  const refuse = (reason: string) => ({ ok: false, reason }) as const;
-  if (!directory.startsWith("/")) return refuse(`the directory ${JSON.stringify(directory)} is not absolute`);
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    return refuse(`the directory ${JSON.stringify(directory)} does not exist`);
-  }
-  if ([command, directory, ...args, ...Object.keys(env), ...Object.values(env)].some((text) => text.includes("\0"))) {
-    return refuse("an argument or an environment entry holds a zero byte");
-  }
-  const program = findProgram(command, { path: env["PATH"], directory });
-  if (!program.ok) return refuse(lookupText(program));
-  const uid = process.geteuid?.() ?? 0;
-  const switchUser = user !== undefined && user.uid !== uid;
-  if (switchUser && uid !== 0) return refuse(`only root can run programs as user ${JSON.stringify(user.name)}`);
-  // A shell drops environment entries whose names are not its own kind of names.
-  const odd = Object.entries(env).filter(([name]) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
-  if (odd.some(([name]) => name === "" || name.includes("="))) return refuse("an environment entry has no proper name");
-  const argv: string[] = [];
-  for (const [tool, toolArgs] of [
-    ["setsid", []],
-    ...(switchUser ? [["setpriv", ["--reuid", `${user.uid}`, "--regid", `${user.gid}`, "--init-groups", "--"]] as const] : []),
-    ...(odd.length > 0 ? [["env", odd.map(([name, value]) => `${name}=${value}`)] as const] : []),
-  ] as const) {
-    const found = findProgram(tool);
-    if (!found.ok) return refuse(`${tool} is not installed`);
-    argv.push(found.path, ...toolArgs);
-  }
-  return { ok: true, switchUser, argv: [...argv, program.path, ...args] };
 }
 
 function failureText(error: unknown): string {

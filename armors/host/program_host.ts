@@ -11,7 +11,7 @@ import type { HostCommand } from "../../core/effects.ts";
 import { timing } from "../../core/limits.ts";
 import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import type { Application } from "../application.ts";
+import type { Application, AskedProbe } from "../application.ts";
 import { cleanEnvironment } from "../environment.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readIdentity } from "./identity.ts";
@@ -19,10 +19,11 @@ import { type LaunchRecord, listLaunches, pruneLaunches, readLaunchRecord } from
 import { type LaunchExit, watchLaunch } from "./launch_watch.ts";
 import { launch, type LaunchOutcome } from "./launcher.ts";
 import { killGroup, signalGroup, stopGracefully } from "./process_group.ts";
+import { type ProbeAnswer, Prober, type ProbeSurroundings } from "./prober.ts";
 import { isAlive, type ProgramState, programState } from "./process_table.ts";
 import { findProgram, lookupText, standardEnvironment } from "./program_lookup.ts";
 import { bootId, systemClock } from "./system_clock.ts";
-import { currentUser, findUser } from "./user_lookup.ts";
+import { currentUser, findUser, type User } from "./user_lookup.ts";
 
 /** What is asked of the machine. */
 export interface ProgramSystem {
@@ -39,6 +40,8 @@ export interface ProgramSystem {
   signal(program: ProcessIdentity, signal: NodeJS.Signals): boolean;
   killGroup(program: ProcessIdentity, timeoutMs: number): Promise<boolean>;
   stop(program: ProcessIdentity, graceMs: number): Promise<unknown>;
+  /** Ask a running instance whether it works. */
+  probe(instance: string, application: Application, probe: AskedProbe): Promise<ProbeAnswer>;
   /** @returns Why this node cannot launch the application; empty if it can. */
   look(application: Application): string;
 }
@@ -141,10 +144,17 @@ export function programHost(system: ProgramSystem): {
     if (stopping) void system.stop(record.program, graceMs);
   };
 
+  const ask = ({ id, launch: number, application }: LaunchArgs, local: Local): void => {
+    const { probe } = application;
+    if (!probe || probe.type === "progress") return;
+    void system.probe(id, application, probe).then((answer) => local("program.probed", { id, launch: number, ...answer }));
+  };
+
   return {
     command: ({ kind, args }, local) => {
       if (kind === "program.launch") void start(args as unknown as LaunchArgs, local as Local, false);
       else if (kind === "program.adopt") adopt(args as unknown as AdoptArgs, local as Local);
+      else if (kind === "program.probe") ask(args as unknown as LaunchArgs, local as Local);
       else if (kind === "program.stop" || kind === "program.kill") {
         const { id, launch: number, graceMs } = args as unknown as { id: string; launch: number; graceMs: number };
         const program = system.record(id, number)?.program;
@@ -171,12 +181,31 @@ function runningLaunch(system: ProgramSystem, id: string): number | undefined {
 /** Programs as processes of this machine. */
 export function programSystem(data: DataDir): ProgramSystem {
   const node = readIdentity(data.identity)!.name;
+  const prober = new Prober(systemClock);
+
+  /** What an instance and its probe find around them; a text says why there is none. */
+  const surroundings = (instance: string, { name, user: wanted, env, directory }: Application): ProbeSurroundings & { readonly user: User } | string => {
+    const user = wanted === null ? currentUser() : findUser(wanted);
+    if (!user) return `there is no user "${wanted}"`;
+    return {
+      env: {
+        ...standardEnvironment(user),
+        ARMOR_NODE: node,
+        ARMOR_APPLICATION: name,
+        ARMOR_INSTANCE: instance,
+        ...cleanEnvironment(env),
+      },
+      directory: directory ?? "/",
+      user,
+    };
+  };
+
   return {
     clock: systemClock,
     bootId,
     launch: async (instance, number, application) => {
-      const user = application.user === null ? currentUser() : findUser(application.user);
-      if (!user) return `there is no user "${application.user}"`;
+      const around = surroundings(instance, application);
+      if (typeof around === "string") return around;
       const logFile = data.log(application.name, instance);
       pruneLaunches(data.launches(instance), launchesKept);
       return await launch({
@@ -185,15 +214,7 @@ export function programSystem(data: DataDir): ProgramSystem {
         number,
         command: application.command,
         args: application.args,
-        env: {
-          ...standardEnvironment(user),
-          ARMOR_NODE: node,
-          ARMOR_APPLICATION: application.name,
-          ARMOR_INSTANCE: instance,
-          ...cleanEnvironment(application.env),
-        },
-        directory: application.directory ?? "/",
-        user,
+        ...around,
         logFile,
       });
     },
@@ -205,6 +226,7 @@ export function programSystem(data: DataDir): ProgramSystem {
     signal: signalGroup,
     killGroup,
     stop: (program, graceMs) => stopGracefully(program, { graceMs }),
+    probe: (instance, application, probe) => prober.ask(probe, () => surroundings(instance, application)),
     look: lookFor,
   };
 }

@@ -1,0 +1,97 @@
+import { describe, expect, test } from "bun:test";
+import type { Application } from "../../armors/application.ts";
+import { parseApplication } from "../../armors/application_schema.ts";
+import { Execution } from "./execution_fixture.ts";
+
+describe("the restart policy of an application", () => {
+  test("delays as it says", () => {
+    const execution = new Execution();
+    const id = execution.run({ restart: { firstDelayMs: 1_000, delayCapMs: 2_000 } });
+    const launchedMs: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      execution.exit(id, 1);
+      const { length } = execution.commands;
+      while (!execution.commands.slice(length).some(({ kind }) => kind === "program.launch")) execution.advance(1);
+      launchedMs.push(execution.nowMs);
+      execution.advance(2);
+    }
+    const gaps = launchedMs.slice(1).map((atMs, index) => atMs - launchedMs[index]!);
+    expect(gaps[0]).toBeGreaterThanOrEqual(800);
+    expect(gaps[0]).toBeLessThanOrEqual(1_210);
+    expect(gaps[2]).toBeGreaterThanOrEqual(1_600);
+    expect(gaps[2]).toBeLessThanOrEqual(2_410);
+  });
+
+  test("gives up where it is told to, and says so; the operator's restart begins anew", () => {
+    const execution = new Execution();
+    const fields = { restart: { restartsMax: 2, firstDelayMs: 10 } };
+    const id = execution.run(fields);
+    for (let round = 0; round < 3; round++) {
+      execution.exit(id, 1);
+      execution.advance(100);
+    }
+    expect(execution.state(id)).toMatchObject({ state: "failed", restarts: 2, launch: 3 });
+    expect(execution.events("application.failed")).toMatchObject([{ subject: id, cause: "status 1, after 2 restarts" }]);
+    execution.advance(600_000);
+    execution.restart();
+    execution.run(fields);
+    execution.advance(1_000);
+    expect(execution.state(id)).toMatchObject({ state: "failed", launch: 3 });
+    execution.run(fields, { restart: 1 });
+    execution.advance(100);
+    expect(execution.state(id)).toMatchObject({ state: "running", launch: 4 });
+    expect(execution.events("application.started")).toHaveLength(2);
+  });
+
+  test("restarts in a row begin anew when it has run long enough", () => {
+    const execution = new Execution();
+    const id = execution.run({ restart: { restartsMax: 1, resetAfterMs: 5_000 } });
+    for (let round = 0; round < 10; round++) {
+      execution.advance(5_001);
+      execution.exit(id, 1);
+    }
+    execution.advance(100);
+    expect(execution.state(id)).toMatchObject({ state: "running", restarts: 10 });
+  });
+
+  test("a job that fails is tried as often as its policy says", () => {
+    const execution = new Execution();
+    const id = execution.run({ kind: "job", restart: { restartsMax: 1 } });
+    execution.exit(id, 1);
+    execution.advance(100);
+    expect(execution.state(id)).toMatchObject({ state: "running", launch: 2 });
+    execution.exit(id, 1);
+    execution.advance(100_000);
+    expect(execution.state(id)).toMatchObject({ state: "failed", launch: 2 });
+  });
+});
+
+describe("an application that an older version has stored", () => {
+  const { restart: _restart, probe: _probe, log: _log, ...old } = parseApplication({ name: "web", command: "web" });
+
+  test("runs and restarts, and completed by a newer version is still the same", () => {
+    const execution = new Execution();
+    execution.order(old as Application);
+    execution.advance(100);
+    execution.exit("web.0", 1);
+    execution.advance(1_000);
+    expect(execution.state("web.0")).toMatchObject({ state: "running", launch: 2 });
+    execution.order(parseApplication(old));
+    execution.advance(1_000);
+    expect(execution.state("web.0")).toMatchObject({ state: "running", launch: 2 });
+  });
+});
+
+describe("a program that cannot be started", () => {
+  test("is tried again now and then, also by the next life of the armor", () => {
+    const execution = new Execution();
+    execution.cannot = "it does not exist";
+    const id = execution.run();
+    execution.advance(100);
+    expect(execution.state(id)).toMatchObject({ state: "failed" });
+    execution.restart();
+    execution.cannot = "";
+    execution.advance(31_000);
+    expect(execution.state(id)).toMatchObject({ state: "running" });
+  });
+});
