@@ -55,6 +55,12 @@ describe.each(pages)("%s", (page) => {
     expect(missing).toEqual([]);
   });
 
+  test("names npm scripts that exist", () => {
+    const { scripts } = JSON.parse(read("package.json"));
+    const named = [...text.matchAll(/npm run ([a-z]+)/g)].map(([, name]) => name!);
+    expect(named.filter((name) => !(name in scripts))).toEqual([]);
+  });
+
   test("says nothing about where it was written", () => {
     expect(text).not.toMatch(/\/work\/|\/home\/|\/root\/|registry\.|wt-docs/);
   });
