@@ -24,6 +24,7 @@ import { openHeartbeats, type Heartbeats } from "./heartbeats.ts";
 import { readIdentity } from "./identity.ts";
 import { DaemonLink, type Registered } from "./local_link.ts";
 import { identify } from "./process_table.ts";
+import { markBoot, restoredGeneration } from "./restored_generation.ts";
 import { poisonedStatus, RestoreAttempts } from "./restore_attempts.ts";
 import { openRunDir } from "./run_dir.ts";
 import { bootId, systemClock } from "./system_clock.ts";
@@ -172,10 +173,9 @@ function makeHost(
   if (attempts && !attempts.begin()) process.exit(poisonedStatus);
   const restored = store?.restore();
   const saved = restored?.records.at(-1)?.generation ?? restored?.snapshot?.generation;
-  // An order for another generation means: begin anew under it.
-  const follows = saved !== undefined && saved.epoch === ordered.epoch && saved.node === ordered.node && saved.counter >= ordered.counter;
   const complete = restored?.complete ?? true;
-  const generation = follows ? (complete ? saved : { ...saved, counter: saved.counter + 1 }) : ordered;
+  const unsynced = store !== undefined && surroundings.durability === "process" && !markBoot(`${data.armor(kind.armor)}/boot`, bootId());
+  const { follows, generation } = restoredGeneration({ ordered, saved, complete, unsynced });
   const kernel = new Microkernel({
     armor: kind.armor,
     generation,

@@ -17,6 +17,7 @@ import { faultToleranceManager } from "../../armors/fault_tolerance_manager.ts";
 import { heartbeatArmor } from "../../armors/heartbeat_armor.ts";
 import { ArmorHost } from "../../armors/host/armor_host.ts";
 import { DaemonLink, type Registered } from "../../armors/host/local_link.ts";
+import { restoredGeneration } from "../../armors/host/restored_generation.ts";
 import { programHost } from "../../armors/host/program_host.ts";
 import { daemonOf, executionOf, type Role } from "../../armors/shapes.ts";
 import { openSimHeartbeats } from "./sim_heartbeats.ts";
@@ -96,9 +97,10 @@ function runSimArmor(node: SimNode, process: SimProcess, role: Role, ordered: Ge
   }
   const restored = store?.restore();
   const saved = restored?.records.at(-1)?.generation ?? restored?.snapshot?.generation;
-  const follows = saved !== undefined && saved.epoch === ordered.epoch && saved.node === ordered.node && saved.counter >= ordered.counter;
   const complete = restored?.complete ?? true;
-  const generation = follows ? (complete ? saved : { ...saved, counter: saved.counter + 1 }) : ordered;
+  const unsynced = node.disk.boots.get(kind.armor) !== node.machine.bootId;
+  node.disk.boots.set(kind.armor, node.machine.bootId);
+  const { follows, generation } = restoredGeneration({ ordered, saved, complete, unsynced });
   const kernel = new Microkernel({
     armor: kind.armor,
     generation,

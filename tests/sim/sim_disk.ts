@@ -22,6 +22,8 @@ export class SimDisk {
   syncMaxMs = 4;
   readonly armors = new Map<string, Item[]>();
   readonly attempts = new Map<string, number>();
+  /** In which boot each armor ran last. */
+  readonly boots = new Map<string, string>();
   readonly launches = new Map<string, Map<number, { record: LaunchRecord; atMs: number }>>();
   /** Origins of kept events. */
   readonly events = new Map<string, unknown>();

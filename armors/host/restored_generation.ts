@@ -1,0 +1,49 @@
+/**
+ * Under which generation an armor goes on: its own if it has all of its log, the
+ * next one if a part may be missing, the ordered one if it is to begin anew.
+ *
+ * @module
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import type { Generation } from "../../core/generation.ts";
+
+/** What is known when an armor starts. */
+export interface RestoreFacts {
+  /** The daemon's order. */
+  readonly ordered: Generation;
+  /** Of the last commit found; `undefined`: there is none. */
+  readonly saved: Generation | undefined;
+  /** Nothing is damaged or missing as far as the files tell. */
+  readonly complete: boolean;
+  /** Commits are not synced, and the machine has restarted since: the end of the log may be gone without a trace. */
+  readonly unsynced: boolean;
+}
+
+/** Decide; `follows`: from the checkpoint. */
+export function restoredGeneration({ ordered, saved, complete, unsynced }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
+  const follows = saved !== undefined && saved.epoch === ordered.epoch && saved.node === ordered.node && saved.counter >= ordered.counter;
+  if (!follows) return { follows, generation: ordered };
+  // What was sent after the lost end would come again under the same numbers.
+  return { follows, generation: complete && !unsynced ? saved : { ...saved, counter: saved.counter + 1 } };
+}
+
+/**
+ * Whether the armor ran in this boot before; from now on it has.
+ *
+ * @param path A small file that keeps the boot.
+ */
+export function markBoot(path: string, boot: string): boolean {
+  let before = "";
+  try {
+    before = readFileSync(path, "latin1").trim();
+  } catch {
+    // never started
+  }
+  if (before === boot) return true;
+  try {
+    writeFileSync(path, `${boot}\n`, { mode: 0o600 });
+  } catch {
+    // a full disk: the next start counts as the first of this boot once more
+  }
+  return false;
+}

@@ -1,0 +1,36 @@
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { markBoot, restoredGeneration } from "../../armors/host/restored_generation.ts";
+
+const ordered = { epoch: 3, node: "n1", counter: 2 };
+
+describe("restoredGeneration", () => {
+  const table = [
+    { name: "no checkpoint: as ordered", saved: undefined, complete: true, unsynced: true, follows: false, counter: 2 },
+    { name: "all of its log: its own", saved: ordered, complete: true, unsynced: false, follows: true, counter: 2 },
+    { name: "rewound before, ordered by an older report: its own", saved: { ...ordered, counter: 4 }, complete: true, unsynced: false, follows: true, counter: 4 },
+    { name: "damaged: the next", saved: ordered, complete: false, unsynced: false, follows: true, counter: 3 },
+    { name: "another boot, nothing synced: the next", saved: ordered, complete: true, unsynced: true, follows: true, counter: 3 },
+    { name: "another line of state: anew", saved: { ...ordered, epoch: 2 }, complete: true, unsynced: false, follows: false, counter: 2 },
+  ];
+  for (const { name, saved, complete, unsynced, follows, counter } of table) {
+    test(name, () => {
+      expect(restoredGeneration({ ordered, saved, complete, unsynced })).toEqual({ follows, generation: { ...ordered, counter } });
+    });
+  }
+});
+
+test("markBoot() says whether the last start was in this boot", () => {
+  const folder = mkdtempSync(join(tmpdir(), "armor-boot-"));
+  try {
+    const path = join(folder, "boot");
+    expect(markBoot(path, "one")).toBe(false);
+    expect(markBoot(path, "one")).toBe(true);
+    expect(markBoot(path, "two")).toBe(false);
+    expect(markBoot(path, "two")).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
