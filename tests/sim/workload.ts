@@ -109,7 +109,8 @@ export class Workload {
       this.#waiting -= 1;
       const done = answer === undefined || (!answer.ok && answer.code === "unknown") ? undefined : answer.ok;
       this.counts[done === undefined ? "unknown" : done ? "done" : "refused"] += 1;
-      kept.acknowledged.note(operation, done, answer?.ok ? answer.revision : undefined);
+      if (done !== false) kept.acknowledged.note(operation, done, answer?.ok ? answer.revision : undefined);
+      else if (answer && !answer.ok && answer.error.startsWith("there is no application")) kept.acknowledged.noteAbsent(operation);
       this.cluster.trace(`operator: ${operation} ${kept.name} at ${node.name}: ${JSON.stringify(answer ?? "no answer")}`);
       const more = ["application.stop", "application.start", "application.restart", "application.remove", "application.submit"];
       // What was refused or lost is often repeated.

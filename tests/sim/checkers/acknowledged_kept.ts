@@ -15,9 +15,16 @@ export class Acknowledged {
   /** The last revision acknowledged since the application was submitted. */
   revision = 0;
 
-  /** An operation was answered (`true`: done; `false`: refused) or not (`undefined`). */
-  note(operation: string, done: boolean | undefined, revision: number | undefined): void {
-    if (done === false) return;
+  /** What was refused said that there is no such application. */
+  noteAbsent(operation: string): void {
+    // A removal that was tried again under another FTM finds its own work.
+    const absent = this.possible.has("absent") || operation === "application.remove";
+    this.possible = new Set(absent ? ["absent"] : []);
+    this.revision = 0;
+  }
+
+  /** An operation was done, or was not answered (`undefined`). */
+  note(operation: string, done: true | undefined, revision: number | undefined): void {
     const after = new Set<Outcome>();
     for (const before of this.possible) {
       const next = effect(operation, before);
