@@ -160,7 +160,8 @@ export function localArmors(node: string): Element {
       "liveness.changed": (state, thread) => {
         for (const { id, liveness, silentMs } of thread.payload["changes"] as { id: string; liveness: string; silentMs: number }[]) {
           const kept = state[id];
-          if (liveness !== "failed" || !kept?.process) continue;
+          // Until it registers, silence is that of the one this node watched under this id, perhaps elsewhere.
+          if (liveness !== "failed" || !kept?.process || thread.volatile.live[id]?.state !== "running") continue;
           thread.event({ kind: "armor.hung", subject: id, node, detectedBy: thread.self, durationMs: silentMs });
           thread.command({ kind: "process.kill", args: { armor: id, process: kept.process } });
         }

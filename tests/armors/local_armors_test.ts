@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+import type { Data } from "../../core/data.ts";
+import { element } from "../../core/element.ts";
+import { Microkernel } from "../../core/microkernel.ts";
+import { seededRandom } from "../../core/random.ts";
+import { localArmors } from "../../armors/elements/local_armors.ts";
+
+const others = element({
+  name: "others",
+  version: 1,
+  state: {},
+  handlers: Object.fromEntries(["liveness.watch", "liveness.unwatch", "ftm.lost"].map((op) => [op, () => {}])),
+});
+const generation = { epoch: 2, node: "b", counter: 0 };
+const process = { pid: 4_000, startTicks: 1, bootId: "boot" };
+
+/** The daemon of node `a`, which has just started an FTM; returns kinds of commands. */
+function daemon() {
+  const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@a" });
+  const local = (op: string, payload: Record<string, unknown>): string[] =>
+    kernel.step({ kind: "local", op, payload: payload as Record<string, Data> }, 1_000).commands.map(({ kind }) => kind);
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  local("armor.install", { install: { armor: "ftm", role: "ftm", placement: 2, generation, begin: null } });
+  local("armor.spawned", { armor: "ftm", process });
+  return {
+    silent: () => local("liveness.changed", { changes: [{ id: "ftm", liveness: "failed", silentMs: 1_250 }] }),
+    register: () => local("armor.registered", { armor: "ftm", process, generation, elements: [] }),
+  };
+}
+
+test("an armor that has not registered is not killed for the silence of the one before it on another node", () => {
+  const node = daemon();
+  expect(node.silent()).not.toContain("process.kill");
+});
+
+test("a registered armor that is silent is killed", () => {
+  const node = daemon();
+  node.register();
+  expect(node.silent()).toContain("process.kill");
+});
