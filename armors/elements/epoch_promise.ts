@@ -20,6 +20,9 @@ export type FtmLocation = { readonly epoch: Epoch; readonly node: string };
 
 type State = { readonly promised: Epoch; readonly ftm: FtmLocation | null };
 
+/** More takeovers than can have been promised since the last commit that a damaged checkpoint still shows. */
+const epochsAfterDamage = 1_000;
+
 /** Payload field `vote` of a promise. */
 export type Vote =
   | { readonly promised: true; readonly epoch: Epoch }
@@ -49,6 +52,12 @@ export function epochPromise(node: string): Element {
         if (!state.ftm) return;
         thread.payload["ftm"] = state.ftm;
         thread.insert(op("ftm.changed"));
+      },
+      // A promise may be among what is lost; whoever leads next starts above it. The host adds the highest epoch that it knows from elsewhere.
+      "checkpoint.restored": (state, thread) => {
+        if (thread.payload["complete"] !== false) return;
+        const seen = Math.max(state.promised.number, (thread.payload["epochSeen"] as number | undefined) ?? 0);
+        return { ...state, promised: { number: seen + epochsAfterDamage, node } };
       },
       // Asked before anything is promised, so that a cut-off minority does not drive epochs up.
       "epoch.poll": (_state, thread) => {

@@ -223,6 +223,7 @@ export function localArmors(node: string): Element {
     tell(thread);
     const next: Kept = { ...kept, process: null, failed: poisoned === true };
     if (next.failed) {
+      thread.cancel(`register ${armor}`);
       thread.event({ kind: "armor.failed", subject: armor, node, cause: "died twice before its first commit" });
     }
     if (armor === "ftm") {

@@ -50,6 +50,11 @@ export class EventStore {
     for (const event of news) for (const listener of this.#listeners) listener(event);
   }
 
+  /** Epoch number in which the last one was numbered; 0 if there is none. */
+  get lastEpoch(): number {
+    return Math.floor((this.#events.at(-1)?.seq ?? 0) / 2 ** 32);
+  }
+
   /** Events with a greater number, oldest first. */
   since(seq: number): StoredEvent[] {
     return this.#events.filter((event) => event.seq > seq);

@@ -22,6 +22,8 @@ export interface RestoreFacts {
 /** Decide; `follows`: from the checkpoint. */
 export function restoredGeneration({ ordered, saved, complete, unsynced }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
   const follows = saved !== undefined && saved.epoch === ordered.epoch && saved.node === ordered.node && saved.counter >= ordered.counter;
+  // Nothing can be read, yet something was there: perhaps of this very generation.
+  if (saved === undefined && !complete) return { follows, generation: { ...ordered, counter: ordered.counter + 1 } };
   if (!follows) return { follows, generation: ordered };
   // What was sent after the lost end would come again under the same numbers.
   return { follows, generation: complete && !unsynced ? saved : { ...saved, counter: saved.counter + 1 } };

@@ -285,7 +285,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   host.start({ self: self as unknown as Data, bootId: bootId() });
   const configured = storedApplications(data);
   if (configured) host.local("configuration.begin", { applications: configured as unknown as Data });
-  if (restored.damage.length > 0) host.local("checkpoint.restored", { damage: [...restored.damage], complete: restored.complete });
+  if (restored.damage.length > 0) host.local("checkpoint.restored", { damage: [...restored.damage], complete: restored.complete, epochSeen: events.lastEpoch });
   const guard = new GuardWatch(guardSystem(data, nodeFlags(options)), (kind, cause) => {
     host.local("guard.noticed", { kind, cause });
   }, log);

@@ -9,6 +9,7 @@ const ordered = { epoch: 3, node: "n1", counter: 2 };
 describe("restoredGeneration", () => {
   const table = [
     { name: "no checkpoint: as ordered", saved: undefined, complete: true, unsynced: true, follows: false, counter: 2 },
+    { name: "nothing of it can be read: the next", saved: undefined, complete: false, unsynced: false, follows: false, counter: 3 },
     { name: "all of its log: its own", saved: ordered, complete: true, unsynced: false, follows: true, counter: 2 },
     { name: "rewound before, ordered by an older report: its own", saved: { ...ordered, counter: 4 }, complete: true, unsynced: false, follows: true, counter: 4 },
     { name: "damaged: the next", saved: ordered, complete: false, unsynced: false, follows: true, counter: 3 },
