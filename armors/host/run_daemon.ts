@@ -28,6 +28,7 @@ import { createApi, type LogPlace } from "./api.ts";
 import { ArmorHost } from "./armor_host.ts";
 import { ArmorProcesses, armorSystem } from "./armor_processes.ts";
 import { openCheckpointFiles } from "./checkpoint_file.ts";
+import { writeDaemonEnd } from "./daemon_end.ts";
 import { dataDir } from "./data_dir.ts";
 import { EventStore, type StoredEvent } from "./event_store.ts";
 import { guardSystem, GuardWatch } from "./guard_watch.ts";
@@ -40,6 +41,7 @@ import { tryLock } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
 import { connectWithinMs, Peers } from "./peers.ts";
 import { probeNode } from "./probe_node.ts";
+import { identify } from "./process_table.ts";
 import { Router } from "./router.ts";
 import { openRunDir } from "./run_dir.ts";
 import { statusDocument } from "./status.ts";
@@ -348,6 +350,8 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   }
 
   const status = await ended;
+  const own = identify(process.pid);
+  if (own) writeDaemonEnd(run, own, status);
   guard.close();
   host.end();
   await store.sync();

@@ -16,6 +16,7 @@ import { Guard, type GuardEffect, type GuardEvent } from "../guard.ts";
 import type { RoleOptions } from "./role_flags.ts";
 import { daemonOf } from "../shapes.ts";
 import { selfArgv, spawnDetached } from "./child_process.ts";
+import { readDaemonEnd } from "./daemon_end.ts";
 import type { DataDir } from "./data_dir.ts";
 import { type NodeIdentity, readIdentity, unjoined } from "./identity.ts";
 import { lockHolder } from "./lock_file.ts";
@@ -173,7 +174,7 @@ export async function runGuard({ options, data, run, identity: first, address, o
     const look = setInterval(() => {
       if (isAlive(found)) return;
       clearInterval(look);
-      exited(found, null);
+      exited(found, readDaemonEnd(run, found));
     }, lookEveryMs);
     return true;
   }
