@@ -7,7 +7,7 @@
  */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { checkCore } from "./core_purity.ts";
 import { root, tool } from "./tools.mjs";
@@ -17,11 +17,27 @@ const { build } = await import("esbuild");
 
 const builtins = new Set(builtinModules);
 
-/** The bundle's text. */
+/** The bundle's text, in one file. */
 export async function bundle(): Promise<string> {
+  const [file] = await bundleFiles(false);
+  return file!.text;
+}
+
+/**
+ * The bundle with lazily imported parts in files of their own: what a process
+ * does not import it does not load, which saves memory and start-up time.
+ */
+export async function bundleParts(): Promise<{ readonly name: string; readonly text: string }[]> {
+  return await bundleFiles(true);
+}
+
+async function bundleFiles(splitting: boolean): Promise<{ name: string; text: string }[]> {
   const result = await build({
     absWorkingDir: root,
-    entryPoints: ["mod.ts"],
+    entryPoints: [{ in: "mod.ts", out: "armor" }],
+    outdir: "dist",
+    outExtension: { ".js": ".mjs" },
+    splitting,
     bundle: true,
     write: false,
     format: "esm",
@@ -48,7 +64,7 @@ export async function bundle(): Promise<string> {
       },
     ],
   });
-  return result.outputFiles[0]!.text;
+  return result.outputFiles.map(({ path, text }) => ({ name: basename(path), text }));
 }
 
 /** Write a file so that readers see the old or the new one, whole. */

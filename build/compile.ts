@@ -19,12 +19,12 @@ import { createHash } from "node:crypto";
 import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
-import { bundle, writeWhole } from "./bundle.ts";
+import { bundle, bundleParts, writeWhole } from "./bundle.ts";
 import { checkCore } from "./core_purity.ts";
 import { root, tool } from "./tools.mjs";
 
 /** Variables the runtime obeys before the program starts. */
-const switches = ["BUN_BE_BUN", "BUN_OPTIONS"];
+const switches = ["BUN_BE_BUN", "BUN_OPTIONS", "BUN_INSPECT_PRELOAD"];
 
 /** Everything the executable is made from. */
 const inputs = [
@@ -38,6 +38,7 @@ const inputs = [
 const flags = [
   "--compile",
   "--bytecode",
+  "--splitting",
   "--format=esm",
   "--target=bun",
   "--minify-whitespace",
@@ -75,12 +76,11 @@ export async function compile(options: CompileOptions = {}): Promise<string> {
   const impurities = checkCore(root);
   if (impurities.length > 0)
     throw new Error(`Cannot build, core/ is not pure:\n  ${impurities.join("\n  ")}`);
-  const text = await bundle();
-  writeWhole(join(root, "dist", "armor.mjs"), text);
+  writeWhole(join(root, "dist", "armor.mjs"), await bundle());
 
   const work = mkdtempSync(join(root, "dist", ".build-"));
   try {
-    writeWhole(join(work, "armor.mjs"), text);
+    for (const { name, text } of await bundleParts()) writeWhole(join(work, name), text);
     const runtime = readFileSync(resolve(root, options.runtime ?? tool("bun")));
     writeWhole(join(work, "runtime"), withoutSwitches(runtime), 0o755);
     const target = [`--compile-executable-path=${join(work, "runtime")}`];
