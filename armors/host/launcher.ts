@@ -106,7 +106,7 @@ function failed(reason: string): LaunchOutcome {
 function startShim(options: LaunchOptions, command: ProgramCommand, record: string): DetachedProcess {
   const { data, user, directory } = options;
   mkdirSync(data.launches(options.instance), { recursive: true, mode: 0o700 });
-  const log = openLog(options.logFile, { owner: command.switchUser ? user : undefined });
+  const log = openLog(options.logFile, { limitBytes: Number.POSITIVE_INFINITY, owner: command.switchUser ? user : undefined });
   const scriptPath = `${record}.${process.pid}.sh`;
   let script: number | undefined;
   try {

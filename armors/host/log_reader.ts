@@ -1,9 +1,9 @@
 /**
- * Reading an application's log while its program writes it.
+ * Reading an application's log while its program writes it and it is cut.
  *
  * @module
  */
-import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { type LogRead, logParts, readLog } from "./log_chain.ts";
 
 /** How to read. */
 export interface LogReadOptions {
@@ -15,51 +15,60 @@ export interface LogReadOptions {
 
 const chunkBytes = 64 * 1024;
 const lookEveryMs = 200;
+/** A cut takes milliseconds; one whose armor died under it waits for the next. */
+const movingPauseMs = 5;
+const movingMsMax = 2_000;
 
-/** The log's bytes; with `follow` also what comes later, over rotations. */
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** The log's bytes, older files first; with `follow` also what comes later. */
 export async function* followLog(path: string, { lines, follow, signal }: LogReadOptions): AsyncGenerator<Uint8Array> {
-  let file: number | undefined = existsSync(path) ? openSync(path, "r") : undefined;
-  try {
-    let at = file === undefined || lines === undefined ? 0 : startOfLastLines(file, lines);
-    for (;;) {
-      while (file !== undefined && !signal.aborted) {
-        const chunk = Buffer.alloc(chunkBytes);
-        const count = readSync(file, chunk, 0, chunkBytes, at);
-        if (count === 0) break;
-        at += count;
-        yield chunk.subarray(0, count);
-      }
-      if (!follow || signal.aborted) return;
-      await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
-      const now = statSync(path, { throwIfNoEntry: false });
-      if (!now) continue;
-      const before = file === undefined ? undefined : fstatSync(file);
-      if (before?.ino === now.ino && now.size >= at) continue;
-      // Rotated, or cut: what was left of the old file has been read above.
-      if (file !== undefined) closeSync(file);
-      file = openSync(path, "r");
-      at = 0;
+  const parts = logParts(path);
+  // What is written from now on is for those who follow.
+  const end = parts.at(-1)!.to;
+  let at = lines === undefined ? parts[0]!.from : await startOfLastLines(path, parts[0]!.from, end, lines);
+  while (!signal.aborted) {
+    const chunk = Buffer.alloc(follow ? chunkBytes : Math.min(chunkBytes, Math.max(0, end - at)));
+    if (chunk.length === 0) return;
+    const { position, count } = await settledRead(path, at, chunk);
+    if (count > 0) {
+      at = position + count;
+      yield chunk.subarray(0, count);
+    } else if (!follow) return;
+    else {
+      at = position;
+      await pause(lookEveryMs);
     }
-  } finally {
-    if (file !== undefined) closeSync(file);
   }
 }
 
-/** Offset of the first of the last `lines` lines. */
-function startOfLastLines(file: number, lines: number): number {
-  let end = fstatSync(file).size;
+/** Position of the first of the last `lines` lines before `end`. */
+async function startOfLastLines(path: string, first: number, end: number, lines: number): Promise<number> {
   let left = lines;
   const chunk = Buffer.alloc(chunkBytes);
-  for (let last = true; end > 0;) {
-    const from = Math.max(0, end - chunkBytes);
-    const count = readSync(file, chunk, 0, end - from, from);
-    for (let index = count - 1; index >= 0; index--) {
-      if (chunk[index] !== 0x0a) continue;
-      // The newline that ends the last line does not start another.
-      if (!(last && from + index === fstatSync(file).size - 1) && left-- <= 1) return from + index + 1;
-      last = false;
+  for (let to = end; to > first;) {
+    const from = Math.max(first, to - chunkBytes);
+    for (let at = from; at < to;) {
+      const { position, count } = await settledRead(path, at, chunk.subarray(at - from, to - from));
+      // Dropped meanwhile: what is left is shorter than asked for.
+      if (count === 0 || position !== at) return to;
+      at += count;
     }
-    end = from;
+    for (let index = to - from - 1; index >= 0; index--) {
+      // The newline that ends the last line does not start another.
+      if (chunk[index] === 0x0a && from + index !== end - 1 && left-- <= 1) return from + index + 1;
+      if (lines === 0) return end;
+    }
+    to = from;
   }
-  return 0;
+  return first;
+}
+
+async function settledRead(path: string, at: number, buffer: Uint8Array): Promise<LogRead & { readonly kind: "bytes" }> {
+  for (let waited = 0; waited < movingMsMax; waited += movingPauseMs) {
+    const read = readLog(path, at, buffer);
+    if (read.kind === "bytes") return read;
+    await pause(movingPauseMs);
+  }
+  return { kind: "bytes", position: at, count: 0 };
 }

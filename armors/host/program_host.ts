@@ -5,19 +5,22 @@
  * @module
  */
 import { statSync } from "node:fs";
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
 import { timing } from "../../core/limits.ts";
 import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import type { Application, AskedProbe } from "../application.ts";
+import { type Application, type AskedProbe, completeApplication } from "../application.ts";
 import { cleanEnvironment } from "../environment.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readIdentity } from "./identity.ts";
 import { type LaunchRecord, listLaunches, pruneLaunches, readLaunchRecord } from "./launch_record.ts";
 import { type LaunchExit, watchLaunch } from "./launch_watch.ts";
 import { launch, type LaunchOutcome } from "./launcher.ts";
+import { LogKeeper } from "./log_keeper.ts";
 import { killGroup, signalGroup, stopGracefully } from "./process_group.ts";
 import { type ProbeAnswer, Prober, type ProbeSurroundings } from "./prober.ts";
 import { isAlive, type ProgramState, programState } from "./process_table.ts";
@@ -40,6 +43,8 @@ export interface ProgramSystem {
   signal(program: ProcessIdentity, signal: NodeJS.Signals): boolean;
   killGroup(program: ProcessIdentity, timeoutMs: number): Promise<boolean>;
   stop(program: ProcessIdentity, graceMs: number): Promise<unknown>;
+  /** Keep the log of a running instance within its limits. @returns Leaves it alone. */
+  keepLog(instance: string, application: Application): () => void;
   /** Ask a running instance whether it works. */
   probe(instance: string, application: Application, probe: AskedProbe): Promise<ProbeAnswer>;
   /** @returns Why this node cannot launch the application; empty if it can. */
@@ -92,14 +97,16 @@ export function programHost(system: ProgramSystem): {
     }
   };
 
-  const watch = (id: string, number: number, program: ProcessIdentity, local: Local, adopted: boolean): void => {
+  const watch = ({ id, launch: number, application }: LaunchArgs, program: ProcessIdentity, local: Local, adopted: boolean): void => {
     const known = watched.get(id);
     if (known?.launch === number) return;
     watched.set(id, { id, launch: number, program, stoppedSinceMs: undefined, tracedSeen: false });
     stopLooking ??= clock.every(timing.watchIntervalMs, () => look(local));
+    const leaveLog = system.keepLog(id, application);
     const foundDead = adopted && !system.isAlive(program);
     system.onExit(id, number, ({ status, reason }) => {
       if (watched.get(id)?.launch === number) watched.delete(id);
+      leaveLog();
       // What the program left behind ends before anything replaces it.
       void system.killGroup(program, killWithinMs).then(() =>
         local("program.exited", { id, launch: number, status, unknown: status === null, adopted: foundDead, ...(reason !== undefined && { reason }) })
@@ -108,14 +115,15 @@ export function programHost(system: ProgramSystem): {
   };
 
   /** @param again The launch was ordered before: a record under its number is its own. */
-  const start = async ({ id, launch: number, application }: LaunchArgs, local: Local, again: boolean): Promise<void> => {
+  const start = async (args: LaunchArgs, local: Local, again: boolean): Promise<void> => {
+    const { id, launch: number, application } = args;
     const running = again ? undefined : runningLaunch(system, id);
     if (running !== undefined && running !== number) return local("program.taken", { id, launch: number, number: running, running: true });
     const outcome = await system.launch(id, number, application);
     if (typeof outcome === "string") local("program.cannot", { id, launch: number, reason: outcome });
     else if (outcome.ok) {
       local("program.started", { id, launch: number, process: outcome.program });
-      watch(id, number, outcome.program, local, false);
+      watch(args, outcome.program, local, false);
     } else if (outcome.code === "exists" && !again && system.record(id, number)?.state === "ended") {
       const newest = system.launches(id).at(-1) ?? number;
       local("program.taken", { id, launch: number, number: newest, running: false });
@@ -140,7 +148,7 @@ export function programHost(system: ProgramSystem): {
       return;
     }
     local("program.started", { id, launch: number, process: record.program });
-    watch(id, number, record.program, local, true);
+    watch(args, record.program, local, true);
     if (stopping) void system.stop(record.program, graceMs);
   };
 
@@ -179,8 +187,11 @@ function runningLaunch(system: ProgramSystem, id: string): number | undefined {
 }
 
 /** Programs as processes of this machine. */
-export function programSystem(data: DataDir): ProgramSystem {
+export function programSystem(data: DataDir, log: (text: string) => void): ProgramSystem {
   const node = readIdentity(data.identity)!.name;
+  const logFolder = dirname(data.logs("any"));
+  mkdirSync(logFolder, { recursive: true, mode: 0o700 });
+  const logs = new LogKeeper(logFolder, systemClock, log);
   const prober = new Prober(systemClock);
 
   /** What an instance and its probe find around them; a text says why there is none. */
@@ -207,6 +218,7 @@ export function programSystem(data: DataDir): ProgramSystem {
       const around = surroundings(instance, application);
       if (typeof around === "string") return around;
       const logFile = data.log(application.name, instance);
+      logs.beforeStart(logFile, completeApplication(application).log);
       pruneLaunches(data.launches(instance), launchesKept);
       return await launch({
         data,
@@ -226,6 +238,7 @@ export function programSystem(data: DataDir): ProgramSystem {
     signal: signalGroup,
     killGroup,
     stop: (program, graceMs) => stopGracefully(program, { graceMs }),
+    keepLog: (instance, application) => logs.keep(data.log(application.name, instance), completeApplication(application).log),
     probe: (instance, application, probe) => prober.ask(probe, () => surroundings(instance, application)),
     look: lookFor,
   };

@@ -42,6 +42,9 @@ export interface ArmorKind {
   readonly work?: (kind: string, args: Data) => Promise<Data>;
 }
 
+/** One line of the armor's own log. */
+const logLine = (text: string): void => void process.stderr.write(`${new Date().toISOString()} ${text}\n`);
+
 /** Start the armor of a role; returns while it runs, or an exit status. */
 export async function startArmor(role: string, argv: readonly string[]): Promise<number | undefined> {
   const options = parseRoleFlags(argv);
@@ -66,7 +69,7 @@ async function kindOf(role: Role, node: string, data: DataDir): Promise<ArmorKin
   const { executionArmor } = await import("../execution_armor.ts");
   const { programHost, programSystem } = await import("./program_host.ts");
   const armor = executionOf(node);
-  return { armor, elements: executionArmor({ node }), keepsCheckpoint: true, asksOtherNodes: false, ...programHost(programSystem(data)) };
+  return { armor, elements: executionArmor({ node }), keepsCheckpoint: true, asksOtherNodes: false, ...programHost(programSystem(data, logLine)) };
 }
 
 function runArmor(
@@ -88,7 +91,7 @@ function runArmor(
   let damage: Payload | undefined;
   /** Came before the armor knew what it starts from. */
   const early: Frame[] = [];
-  const log = (text: string): void => void process.stderr.write(`${new Date().toISOString()} ${text}\n`);
+  const log = logLine;
 
   // Started by the daemon: the generation is known, and restoring needs nobody.
   if (ordered) host = makeHost(kind, data, ordered, surround(), (found) => (damage = found));
