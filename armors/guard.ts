@@ -46,6 +46,8 @@ export class Guard {
   #history: RestartHistory = noRestarts;
   #dueAtMs = 0;
   #startedMs = 0;
+  /** The daemon was there before this guard: it has had its time to start. */
+  #adopted = false;
   #restartAtMs: number | undefined;
   #turnAtMs: number | undefined;
   #ended = false;
@@ -65,6 +67,7 @@ export class Guard {
       case "start":
         this.#dueAtMs = nowMs + timing.heartbeatIntervalMs;
         this.#startedMs = nowMs;
+        this.#adopted = event.daemonLives;
         return event.daemonLives ? this.#ask() : [{ kind: "start-daemon" }];
       case "tick":
         return this.#tick(nowMs);
@@ -94,7 +97,7 @@ export class Guard {
     this.#dueAtMs = nowMs + timing.heartbeatIntervalMs;
     if (this.#restartAtMs !== undefined) return [];
     const effects = this.#ask(lateMs);
-    const starting = this.#watch.heardAtMs === undefined && nowMs - this.#startedMs < startWithinMs;
+    const starting = !this.#adopted && this.#watch.heardAtMs === undefined && nowMs - this.#startedMs < startWithinMs;
     if (starting || liveness(this.#watch, detector) !== "failed") return effects;
     this.#watch = freshWatch;
     this.#startedMs = nowMs;
@@ -135,6 +138,7 @@ export class Guard {
 
   #restart(nowMs: number): GuardEffect[] {
     if (this.#restartAtMs !== undefined) return [];
+    this.#adopted = false;
     const { delayMs, history } = decideRestart(restartDefaults, this.#history, Math.max(0, nowMs - this.#startedMs), this.random);
     this.#history = history;
     this.#watch = freshWatch;

@@ -41,7 +41,7 @@ export function ftmPoll(): Element {
     const nodes = state.nodes.filter((node) => node.state !== "left").map(({ id }) => id);
     const failed = state.nodes.filter((node) => node.state === "failed").map(({ id }) => id);
     const dead = gone === null && avoid.length === 0 ? [...failed, state.ftm] : failed;
-    const request: TakeoverRequest = { cause, nodes, seen: state.epoch, from: state.ftm, gone, dead, avoid };
+    const request: TakeoverRequest = { cause, nodes, seen: state.epoch, from: state.ftm, gone, dead, patient: false, avoid };
     thread.payload["takeover"] = request as unknown as Data;
     thread.insert(op("takeover.begin"));
   };

@@ -15,10 +15,12 @@ import type { FtmLocation } from "./epoch_promise.ts";
 import type { LivenessChange } from "./liveness_poll.ts";
 import type { TakeoverRequest } from "./takeover.ts";
 
-type Volatile = { readonly gone: Epoch | null; readonly silent: boolean; readonly heartbeat: string | null; readonly dead: readonly string[] };
+type Volatile = { readonly gone: Epoch | null; readonly silent: boolean; readonly heartbeat: string | null; readonly dead: readonly string[]; readonly startedMs: number };
 
 /** The heartbeat armor has this long to begin before a daemon leads; longer when nobody testifies. */
 const heartbeatActsWithinMs = 600;
+/** A daemon that started this recently takes the other nodes to be starting too. */
+const startingMs = 5_000;
 const silenceMs = 2_000;
 
 /** @param bootstrap This node starts a cluster of its own. */
@@ -32,9 +34,10 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
     name: "ftm_watch",
     version: 1,
     state: {},
-    volatile: () => ({ gone: null, silent: false, heartbeat: null, dead: [] }),
+    volatile: () => ({ gone: null, silent: false, heartbeat: null, dead: [], startedMs: 0 }),
     handlers: {
       "armor.started": (_state, thread) => {
+        thread.setVolatile({ ...thread.volatile, startedMs: thread.nowMs });
         thread.after("first", 0, "ftm.expect");
       },
       // Nobody has announced himself yet: bootstrap at once, otherwise wait for the others.
@@ -107,7 +110,9 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         if (!nodes.includes(node.id)) nodes.push(node.id);
         const dead = silent && ftm && ftm.node !== node.id ? [ftm.node] : [];
         const cause = ftm === null ? (bootstrap && promised.number === 0 ? "first start" : "cold start") : gone ? "crashed" : "silent";
-        const request: TakeoverRequest = { cause, nodes, seen: promised, from: ftm?.node ?? "", gone, dead, avoid: [] };
+        // After a power cut the others may still be starting: what they know must not be passed over.
+        const patient = thread.nowMs - thread.volatile.startedMs < startingMs && nodes.length > 1;
+        const request: TakeoverRequest = { cause, nodes, seen: promised, from: ftm?.node ?? "", gone, dead, patient, avoid: [] };
         thread.payload["takeover"] = request as unknown as Data;
         thread.insert(op("takeover.begin"));
       },

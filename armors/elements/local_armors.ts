@@ -196,7 +196,7 @@ export function localArmors(node: string): Element {
     },
   });
 
-  /** An FTM of a lower epoch on this node ends before the promise leaves. */
+  /** An FTM of a lower epoch on this node ends; until it has, its orders are refused everywhere that promised. */
   function fenced(state: State, thread: Local, epoch: { number: number; node: string }): State {
     const ftm = state["ftm"];
     if (!ftm) return state;

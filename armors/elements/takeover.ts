@@ -35,6 +35,8 @@ export type TakeoverRequest = {
   readonly gone: Epoch | null;
   /** Nodes held dead: not waited for, not chosen. */
   readonly dead: readonly string[];
+  /** All nodes may be starting: wait longer for those that have not answered. */
+  readonly patient: boolean;
   /** Nodes not to be chosen while there is another (a planned absence). */
   readonly avoid: readonly string[];
 };
@@ -76,7 +78,7 @@ export function takeover(node: string): Element {
     const attempt: Attempt = { request, epoch, startedMs: thread.nowMs, ...empty };
     ask(thread, request.nodes, "epoch.poll", "takeover.polled", { gone: request.gone, round });
     thread.setVolatile({ attempt, tries: round });
-    thread.after("decide", timing.takeoverGatherMs, "takeover.decide");
+    thread.after("decide", request.patient ? timing.coldStartWaitMs : timing.takeoverGatherMs, "takeover.decide");
   };
 
   const ask = (thread: Leading, nodes: readonly string[], question: string, answer: string, payload: Payload): void => {
