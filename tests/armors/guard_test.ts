@@ -1,0 +1,46 @@
+/**
+ * The guard in virtual time: a table of daemons that fall silent.
+ */
+import { expect, test } from "bun:test";
+import { Guard, type GuardEffect } from "../../armors/guard.ts";
+import { timing } from "../../core/limits.ts";
+import { seededRandom } from "../../core/random.ts";
+
+/** Run a guard whose daemon answers until `silentFromMs`. @returns When it is to be killed. */
+function killedAtMs(daemonLives: boolean, silentFromMs: number): number {
+  const guard = new Guard("n1", seededRandom(1));
+  let nowMs = 0;
+  let killedMs: number | undefined;
+  const take = (effects: readonly GuardEffect[]): void => {
+    for (const effect of effects) {
+      if (effect.kind === "kill-daemon") killedMs = nowMs;
+      if (effect.kind !== "ask-daemon" || nowMs >= silentFromMs) continue;
+      take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1 }, nowMs));
+    }
+  };
+  take(guard.step({ kind: "start", daemonLives }, nowMs));
+  while (killedMs === undefined && nowMs < 60_000) {
+    nowMs = guard.wakeAtMs;
+    take(guard.step({ kind: "tick" }, nowMs));
+  }
+  return killedMs ?? Number.POSITIVE_INFINITY;
+}
+
+const detectedWithinMs = timing.heartbeatIntervalMs * (timing.heartbeatMisses + 1);
+
+test("a daemon that falls silent is killed after the asked number of unanswered asks", () => {
+  expect(killedAtMs(true, 10_000) - 10_000).toBeLessThanOrEqual(detectedWithinMs);
+  expect(killedAtMs(false, 10_000) - 10_000).toBeLessThanOrEqual(detectedWithinMs);
+});
+
+test("a daemon that the guard has started gets 5 s for its first answer", () => {
+  expect(killedAtMs(false, 0)).toBeGreaterThanOrEqual(5_000);
+});
+
+test("a daemon that was there before the guard and hangs already is killed as soon as any other", () => {
+  expect(killedAtMs(true, 0)).toBeLessThanOrEqual(detectedWithinMs);
+});
+
+test("a daemon that answers is left alone", () => {
+  expect(killedAtMs(true, Number.POSITIVE_INFINITY)).toBe(Number.POSITIVE_INFINITY);
+});
