@@ -109,7 +109,8 @@ export function localArmors(node: string): Element {
       "armor.remove": (state, thread) => {
         const armor = thread.payload["armor"] as ArmorId;
         const kept = state[armor];
-        if (!kept) return;
+        const { placement } = thread.payload as { placement?: number };
+        if (!kept || (placement !== undefined && kept.incarnation.placement > placement)) return;
         thread.command({ kind: "armor.end", args: { armor, process: kept.process } });
         const { [armor]: _gone, ...rest } = state;
         tell(thread);

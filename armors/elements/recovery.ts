@@ -23,6 +23,8 @@ type Recovering = Thread<Volatile>;
 
 /** An order is repeated when nothing was heard of it for this long. */
 const repeatAfterMs = 3_000;
+/** An armor may count so many rewinds of its own before it meets the generation of its next placement. */
+const rewindsMax = 1_000;
 
 /** @param self The FTM's own node. */
 export function recovery(self: string): Element {
@@ -34,7 +36,7 @@ export function recovery(self: string): Element {
     if (last && last.node === node && last.atMs === thread.nowMs) return;
     const number = thread.volatile.placements + 1;
     const placement = inPlace ? before.incarnation.placement : epoch.number * 2 ** 20 + number;
-    const generation = inPlace ? before.generation! : { epoch: epoch.number, node: epoch.node, counter: number };
+    const generation = inPlace ? before.generation! : { epoch: epoch.number, node: epoch.node, counter: number * rewindsMax };
     const install: InstallOrder = { armor, role, placement, generation, begin: null };
     thread.send({
       ops: [op("epoch.guard", daemonOf(node)), op("armor.install", daemonOf(node))],
@@ -97,10 +99,10 @@ export function recovery(self: string): Element {
     }
     const last = thread.volatile.orders.get("heartbeat");
     if (last && others.some(({ id }) => id === last.node) && thread.nowMs - last.atMs < repeatAfterMs) return;
-    if (present && usable.some(({ id }) => id === present.node)) {
+    if (present) {
       thread.send({
         ops: [op("epoch.guard", daemonOf(present.node)), op("armor.remove", daemonOf(present.node))],
-        payload: { epoch, armor: "heartbeat" },
+        payload: { epoch, armor: "heartbeat", placement: present.incarnation.placement },
         lane: "system",
       });
     }

@@ -120,10 +120,12 @@ export function registration(self: string): Element {
         setNode(thread, { ...node, reported: true, state: back ? "alive" : node.state });
         for (const { armor, incarnation } of armors) {
           const other = thread.volatile.armors.get(armor);
-          if (!other || other.node === id || other.incarnation.placement <= incarnation.placement) continue;
+          if (!other || other.node === id || other.incarnation.placement === incarnation.placement) continue;
+          // Of two copies the later placement stays, whichever node speaks first.
+          const [loser, { placement }] = other.incarnation.placement > incarnation.placement ? [id, incarnation] : [other.node, other.incarnation];
           thread.send({
-            ops: [op("epoch.guard", daemonOf(id)), op("armor.remove", daemonOf(id))],
-            payload: { epoch: thread.volatile.epoch, armor },
+            ops: [op("epoch.guard", daemonOf(loser)), op("armor.remove", daemonOf(loser))],
+            payload: { epoch: thread.volatile.epoch, armor, placement },
             lane: "system",
           });
         }

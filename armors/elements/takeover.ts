@@ -137,8 +137,8 @@ export function takeover(node: string): Element {
     for (const { epoch } of [...Object.values(attempt.polled), ...Object.values(attempt.refused)]) if (compareEpochs(epoch, seen) > 0) seen = epoch;
     const heard = [...Object.values(attempt.polled), ...Object.values(attempt.refused)].some((vote) => !vote.promised && vote.because === "hears-ftm");
     thread.setVolatile({ ...thread.volatile, attempt: null });
-    // Others hear it: the fault is on this side; the poll begins again if it stays silent.
-    if (heard && attempt.request.gone === null) return;
+    // Others hear it, or one newer than the FTM that is gone: the poll begins again if it stays silent.
+    if (heard) return;
     const pauseMs = Math.min(250 * (thread.volatile.tries + 1), 2_000);
     thread.after("decide", pauseMs + thread.random.below(250), "takeover.begin", { takeover: { ...attempt.request, seen } });
   };
@@ -194,7 +194,9 @@ export function takeover(node: string): Element {
       "ftm.changed": (_state, thread) => {
         const { attempt } = thread.volatile;
         const ftm = thread.payload["ftm"] as FtmLocation;
-        if (attempt && compareEpochs(ftm.epoch, attempt.epoch) < 0) return;
+        // Promises that were asked for are not taken back; before that, any FTM but the one that is gone will do.
+        if (attempt?.preparing && compareEpochs(ftm.epoch, attempt.epoch) < 0) return;
+        if (attempt?.request.gone && compareEpochs(ftm.epoch, attempt.request.gone) <= 0) return;
         thread.cancel("decide");
         thread.setVolatile({ attempt: null, tries: 0 });
       },

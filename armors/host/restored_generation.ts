@@ -11,6 +11,8 @@ import type { Generation } from "../../core/generation.ts";
 export interface RestoreFacts {
   /** The daemon's order. */
   readonly ordered: Generation;
+  /** It was started before under this order. */
+  readonly again: boolean;
   /** Of the last commit found; `undefined`: there is none. */
   readonly saved: Generation | undefined;
   /** Nothing is damaged or missing as far as the files tell. */
@@ -20,10 +22,10 @@ export interface RestoreFacts {
 }
 
 /** Decide; `follows`: from the checkpoint. */
-export function restoredGeneration({ ordered, saved, complete, unsynced }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
+export function restoredGeneration({ ordered, again, saved, complete, unsynced }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
   const follows = saved !== undefined && saved.epoch === ordered.epoch && saved.node === ordered.node && saved.counter >= ordered.counter;
-  // Nothing can be read, yet something was there: perhaps of this very generation.
-  if (saved === undefined && !complete) return { follows, generation: { ...ordered, counter: ordered.counter + 1 } };
+  // Something was there, perhaps of this very generation, and nothing of it can be read.
+  if (saved === undefined && (again || !complete)) return { follows, generation: { ...ordered, counter: ordered.counter + 1 } };
   if (!follows) return { follows, generation: ordered };
   // What was sent after the lost end would come again under the same numbers.
   return { follows, generation: complete && !unsynced ? saved : { ...saved, counter: saved.counter + 1 } };

@@ -93,8 +93,9 @@ function runArmor(
   const early: Frame[] = [];
   const log = logLine;
 
+  const again = options.incarnation !== undefined && !options.incarnation.endsWith(".0");
   // Started by the daemon: the generation is known, and restoring needs nobody.
-  if (ordered) host = makeHost(kind, data, ordered, surround(), (found) => (damage = found));
+  if (ordered) host = makeHost(kind, data, ordered, again, surround(), (found) => (damage = found));
 
   const link = new DaemonLink({
     connect: (handlers) => connectLink({ address: { path: run.socket }, ...handlers }),
@@ -126,7 +127,7 @@ function runArmor(
   });
 
   async function begin(answer: Registered): Promise<void> {
-    host ??= makeHost(kind, data, answer.generation, surround(), (found) => (damage = found));
+    host ??= makeHost(kind, data, answer.generation, again, surround(), (found) => (damage = found));
     heartbeats = await openHeartbeats({
       armor: kind.armor,
       run,
@@ -161,13 +162,13 @@ function runArmor(
       log,
     };
   }
-  void options;
 }
 
 function makeHost(
   kind: ArmorKind,
   data: DataDir,
   ordered: Generation,
+  again: boolean,
   surroundings: Omit<ConstructorParameters<typeof ArmorHost>[1], "store">,
   damaged: (found: Payload) => void,
 ): ArmorHost {
@@ -178,7 +179,7 @@ function makeHost(
   const saved = restored?.records.at(-1)?.generation ?? restored?.snapshot?.generation;
   const complete = restored?.complete ?? true;
   const unsynced = store !== undefined && surroundings.durability === "process" && !markBoot(`${data.armor(kind.armor)}/boot`, bootId());
-  const { follows, generation } = restoredGeneration({ ordered, saved, complete, unsynced });
+  const { follows, generation } = restoredGeneration({ ordered, again, saved, complete, unsynced });
   const kernel = new Microkernel({
     armor: kind.armor,
     generation,

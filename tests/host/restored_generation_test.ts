@@ -10,15 +10,16 @@ describe("restoredGeneration", () => {
   const table = [
     { name: "no checkpoint: as ordered", saved: undefined, complete: true, unsynced: true, follows: false, counter: 2 },
     { name: "nothing of it can be read: the next", saved: undefined, complete: false, unsynced: false, follows: false, counter: 3 },
+    { name: "no checkpoint any more: the next", again: true, saved: undefined, complete: true, unsynced: true, follows: false, counter: 3 },
     { name: "all of its log: its own", saved: ordered, complete: true, unsynced: false, follows: true, counter: 2 },
     { name: "rewound before, ordered by an older report: its own", saved: { ...ordered, counter: 4 }, complete: true, unsynced: false, follows: true, counter: 4 },
     { name: "damaged: the next", saved: ordered, complete: false, unsynced: false, follows: true, counter: 3 },
     { name: "another boot, nothing synced: the next", saved: ordered, complete: true, unsynced: true, follows: true, counter: 3 },
     { name: "another line of state: anew", saved: { ...ordered, epoch: 2 }, complete: true, unsynced: false, follows: false, counter: 2 },
   ];
-  for (const { name, saved, complete, unsynced, follows, counter } of table) {
+  for (const { name, again = false, saved, complete, unsynced, follows, counter } of table) {
     test(name, () => {
-      expect(restoredGeneration({ ordered, saved, complete, unsynced })).toEqual({ follows, generation: { ...ordered, counter } });
+      expect(restoredGeneration({ ordered, again, saved, complete, unsynced })).toEqual({ follows, generation: { ...ordered, counter } });
     });
   }
 });

@@ -117,6 +117,8 @@ export class Faults {
     for (const process of this.#paused) process.goOn();
     for (const { process } of this.cluster.processes()) process.dieAfter = undefined;
     for (const node of this.cluster.nodes) {
+      // A guard that hung and a daemon that died before it had noticed: only a watchdog of the system helps, or a person.
+      if (node.guardLock?.stopped && !node.daemonLock?.alive) node.guardLock.signal("SIGKILL");
       node.disk.syncMaxMs = 4;
       node.powerOn();
     }

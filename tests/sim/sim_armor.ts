@@ -46,11 +46,11 @@ function kindOf(role: Role, node: SimNode, process: SimProcess): Kind {
 }
 
 /** Start an armor as its daemon does. */
-export function startSimArmor(node: SimNode, role: Role, armor: string, ordered: Generation): SimProcess {
-  return node.machine.spawn(role, armor, 30 + node.random.below(60), (process) => runSimArmor(node, process, role, ordered));
+export function startSimArmor(node: SimNode, role: Role, armor: string, ordered: Generation, again: boolean): SimProcess {
+  return node.machine.spawn(role, armor, 30 + node.random.below(60), (process) => runSimArmor(node, process, role, ordered, again));
 }
 
-function runSimArmor(node: SimNode, process: SimProcess, role: Role, ordered: Generation): void {
+function runSimArmor(node: SimNode, process: SimProcess, role: Role, ordered: Generation, again: boolean): void {
   const kind = kindOf(role, node, process);
   const end = (status: number): never => {
     node.watch.ended(node, process, status);
@@ -100,7 +100,7 @@ function runSimArmor(node: SimNode, process: SimProcess, role: Role, ordered: Ge
   const complete = restored?.complete ?? true;
   const unsynced = node.disk.boots.get(kind.armor) !== node.machine.bootId;
   node.disk.boots.set(kind.armor, node.machine.bootId);
-  const { follows, generation } = restoredGeneration({ ordered, saved, complete, unsynced });
+  const { follows, generation } = restoredGeneration({ ordered, again, saved, complete, unsynced });
   const kernel = new Microkernel({
     armor: kind.armor,
     generation,

@@ -114,7 +114,8 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
       start: (role, of, flags) => {
         const [epoch, at, counter] = flags[flags.indexOf("--epoch") + 1]!.split(".");
         const generation = { epoch: Number(epoch), node: at!, counter: Number(counter) };
-        return machine.child(process, startSimArmor(node, role, of, generation));
+        const again = !flags[flags.indexOf("--incarnation") + 1]!.endsWith(".0");
+        return machine.child(process, startSimArmor(node, role, of, generation, again));
       },
       find: (role) => machine.all(role)[0]?.identity,
       isAlive: (identity) => machine.find(identity) !== undefined,

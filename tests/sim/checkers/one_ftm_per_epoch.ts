@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { generationText } from "../../../core/generation.ts";
 import type { Checker, Fail } from "./checker.ts";
 
 /** Watches every `ftm.begin`. */
@@ -13,7 +12,7 @@ export function oneFtmPerEpoch(fail: Fail): Checker {
   return {
     handling: ({ node, process, kernel }, op) => {
       if (op !== "ftm.begin") return;
-      const epoch = generationText(kernel.generation);
+      const epoch = `${kernel.generation.epoch}.${kernel.generation.node}`;
       const who = `${node.name} pid ${process.pid} of ${process.identity.bootId} at ${process.identity.startTicks}`;
       const other = acting.get(epoch);
       if (other !== undefined && other !== who) fail("one FTM per epoch", `in ${epoch} act ${other} and ${who}`);

@@ -14,7 +14,7 @@ import type { Checker, Fail } from "./checker.ts";
 export function restoredEqualsCommitted(fail: Fail): Checker {
   return {
     died: ({ kernel, store, process, node }) => {
-      if (!store || process.dieAfter !== undefined || !node.machine.on) return;
+      if (!store || kernel.steps === 0 || process.dieAfter !== undefined || !node.machine.on) return;
       const { snapshot, records } = store.restore();
       if (!snapshot) return;
       const state = new DurableState(snapshot);
