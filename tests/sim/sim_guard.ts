@@ -119,7 +119,8 @@ function runSimGuard(node: SimNode, process: SimProcess, operator: boolean): voi
     const stop = process.clock.every(lookEveryMs, () => {
       if (found.alive) return;
       stop();
-      exited(found, { code: null, signal: null });
+      // It has left word of an end of its own.
+      exited(found, { code: found.exit?.code ?? null, signal: null });
     });
     return true;
   }
