@@ -107,6 +107,9 @@ export function instances(node: string): Element {
     return rest;
   };
 
+  /** What instances had that belong here no longer is given up. */
+  const retain = (thread: Executing, state: State): void => thread.command({ kind: "program.retain", args: { ids: Object.keys(state) } });
+
   const tell = (thread: Executing): void => thread.after("tell", 0, "instances.tell");
 
   const find = (state: State, thread: Executing): Instance | undefined => {
@@ -131,6 +134,7 @@ export function instances(node: string): Element {
           const again = instance.state === "restarting" ? restartDefaults.firstDelayMs : instance.cannot !== "" ? restartDefaults.delayCapMs : undefined;
           if (again !== undefined) thread.after(`restart ${order.id}`, again, "instance.restart", { id: order.id, launch: number });
         }
+        retain(thread, state);
         thread.after("tell", 0, "instances.tell", { started: true });
       },
       "instances.assign": (state, thread) => {
@@ -140,6 +144,7 @@ export function instances(node: string): Element {
         for (const [id, instance] of Object.entries(next)) {
           if (!orders.some((order) => order.id === id)) next = put(next, id, stop(thread, instance, "forget"));
         }
+        if (Object.keys(state).some((id) => !(id in next))) retain(thread, next);
         tell(thread);
         return next;
       },
@@ -181,7 +186,9 @@ export function instances(node: string): Element {
         const instance = find(state, thread);
         if (!instance || !live(instance.state)) return;
         tell(thread);
-        return put(state, instance.order.id, ended(thread, instance));
+        const next = put(state, instance.order.id, ended(thread, instance));
+        if (!(instance.order.id in next)) retain(thread, next);
+        return next;
       },
       // The program cannot be started here: not a crash, another node may do.
       "program.cannot": (state, thread) => {

@@ -15,6 +15,7 @@ import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { type Application, type AskedProbe, completeApplication } from "../application.ts";
 import { cleanEnvironment } from "../environment.ts";
+import { ApplicationApi } from "./application_api.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readIdentity } from "./identity.ts";
 import { type LaunchRecord, listLaunches, pruneLaunches, readLaunchRecord } from "./launch_record.ts";
@@ -25,6 +26,7 @@ import { killGroup, signalGroup, stopGracefully } from "./process_group.ts";
 import { type ProbeAnswer, Prober, type ProbeSurroundings } from "./prober.ts";
 import { isAlive, type ProgramState, programState } from "./process_table.ts";
 import { findProgram, lookupText, standardEnvironment } from "./program_lookup.ts";
+import { openApiFolder, openRunDir } from "./run_dir.ts";
 import { bootId, systemClock } from "./system_clock.ts";
 import { currentUser, findUser, type User } from "./user_lookup.ts";
 
@@ -43,6 +45,12 @@ export interface ProgramSystem {
   signal(program: ProcessIdentity, signal: NodeJS.Signals): boolean;
   killGroup(program: ProcessIdentity, timeoutMs: number): Promise<boolean>;
   stop(program: ProcessIdentity, graceMs: number): Promise<unknown>;
+  /** Let a program that is about to start, or was adopted, speak to Armor. */
+  serve(instance: string, number: number, application: Application, onProgress: () => void): Promise<void>;
+  /** That program has ended. */
+  unserve(instance: string, number: number): void;
+  /** No other instance belongs to this node: what others had is given up. */
+  retain(instances: readonly string[]): void;
   /** Keep the log of a running instance within its limits. @returns Leaves it alone. */
   keepLog(instance: string, application: Application): () => void;
   /** Ask a running instance whether it works. */
@@ -102,11 +110,13 @@ export function programHost(system: ProgramSystem): {
     if (known?.launch === number) return;
     watched.set(id, { id, launch: number, program, stoppedSinceMs: undefined, tracedSeen: false });
     stopLooking ??= clock.every(timing.watchIntervalMs, () => look(local));
+    if (adopted) void serve({ id, launch: number, application }, local);
     const leaveLog = system.keepLog(id, application);
     const foundDead = adopted && !system.isAlive(program);
     system.onExit(id, number, ({ status, reason }) => {
       if (watched.get(id)?.launch === number) watched.delete(id);
       leaveLog();
+      system.unserve(id, number);
       // What the program left behind ends before anything replaces it.
       void system.killGroup(program, killWithinMs).then(() =>
         local("program.exited", { id, launch: number, status, unknown: status === null, adopted: foundDead, ...(reason !== undefined && { reason }) })
@@ -114,9 +124,13 @@ export function programHost(system: ProgramSystem): {
     });
   };
 
+  const serve = ({ id, launch: number, application }: LaunchArgs, local: Local): Promise<void> =>
+    system.serve(id, number, application, () => local("application.progress", { id, launch: number }));
+
   /** @param again The launch was ordered before: a record under its number is its own. */
   const start = async (args: LaunchArgs, local: Local, again: boolean): Promise<void> => {
     const { id, launch: number, application } = args;
+    await serve(args, local);
     const running = again ? undefined : runningLaunch(system, id);
     if (running !== undefined && running !== number) return local("program.taken", { id, launch: number, number: running, running: true });
     const outcome = await system.launch(id, number, application);
@@ -162,6 +176,7 @@ export function programHost(system: ProgramSystem): {
     command: ({ kind, args }, local) => {
       if (kind === "program.launch") void start(args as unknown as LaunchArgs, local as Local, false);
       else if (kind === "program.adopt") adopt(args as unknown as AdoptArgs, local as Local);
+      else if (kind === "program.retain") system.retain(args["ids"] as string[]);
       else if (kind === "program.probe") ask(args as unknown as LaunchArgs, local as Local);
       else if (kind === "program.stop" || kind === "program.kill") {
         const { id, launch: number, graceMs } = args as unknown as { id: string; launch: number; graceMs: number };
@@ -192,6 +207,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
   const logFolder = dirname(data.logs("any"));
   mkdirSync(logFolder, { recursive: true, mode: 0o700 });
   const logs = new LogKeeper(logFolder, systemClock, log);
+  const api = new ApplicationApi(openApiFolder(data, openRunDir(data)));
   const prober = new Prober(systemClock);
 
   /** What an instance and its probe find around them; a text says why there is none. */
@@ -204,6 +220,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
         ARMOR_NODE: node,
         ARMOR_APPLICATION: name,
         ARMOR_INSTANCE: instance,
+        ARMOR_API: api.path(instance),
         ...cleanEnvironment(env),
       },
       directory: directory ?? "/",
@@ -238,6 +255,16 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
     signal: signalGroup,
     killGroup,
     stop: (program, graceMs) => stopGracefully(program, { graceMs }),
+    serve: async (instance, number, { name, user }, onProgress) => {
+      try {
+        await api.serve({ instance, application: name, node, launch: number }, user === null ? undefined : findUser(user), onProgress);
+      } catch (error) {
+        // The program is worth more than its way to speak.
+        log(`${instance} has no ARMOR_API: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    },
+    retain: (instances) => api.retain(new Set(instances)),
+    unserve: (instance, number) => api.ended(instance, number),
     keepLog: (instance, application) => logs.keep(data.log(application.name, instance), completeApplication(application).log),
     probe: (instance, application, probe) => prober.ask(probe, () => surroundings(instance, application)),
     look: lookFor,

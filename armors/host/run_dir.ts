@@ -9,7 +9,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { ArmorId } from "../../core/micro_operation.ts";
@@ -44,6 +44,27 @@ export function openRunDir(data: DataDir): RunDir {
   throw new DataDirError("not_writable", `Cannot make a run-time folder: tried ${candidates(data).map((path) => JSON.stringify(path)).join(", ")}`);
 }
 
+/**
+ * The folder of the sockets that applications are given. Those of other users
+ * must be able to go through it, so a root's is beside the run-time folder, open
+ * (0711) and with names that say nothing.
+ *
+ * @throws {DataDirError} `"not_writable"` if no candidate can be used.
+ */
+export function openApiFolder(data: DataDir, run: RunDir): string {
+  const uid = process.geteuid?.() ?? 0;
+  if (uid !== 0) {
+    const path = join(run.path, "api");
+    if (makePrivate(path)) return path;
+  } else {
+    for (const parent of ["/run/armor-api", `/tmp/armor-api-${uid}`]) {
+      const path = join(parent, dataHash(data));
+      if (makePassable(parent) && makePassable(path)) return path;
+    }
+  }
+  throw new DataDirError("not_writable", "Cannot make a folder for the sockets of applications");
+}
+
 /** @returns The run-time folder that a daemon has made, or `undefined` if there is none. */
 export function linkedRunDir(data: DataDir): RunDir | undefined {
   try {
@@ -59,13 +80,30 @@ function runDir(path: string): RunDir {
 }
 
 function candidates(data: DataDir): string[] {
-  const hash = createHash("sha256").update(data.path).digest("hex").slice(0, 12);
+  const hash = dataHash(data);
   const user = process.env["XDG_RUNTIME_DIR"];
   return [
     ...(user?.startsWith("/") ? [join(user, "armor", hash)] : []),
     join("/run/armor", hash),
     join(`/tmp/armor-${process.geteuid?.() ?? 0}`, hash),
   ].filter((path) => Buffer.byteLength(join(path, "daemon.sock")) <= socketPathBytesMax);
+}
+
+function dataHash(data: DataDir): string {
+  return createHash("sha256").update(data.path).digest("hex").slice(0, 12);
+}
+
+/** A real folder, ours: others may go through it and no more. */
+function makePassable(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o711 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") return false;
+  }
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory() !== true || stat.uid !== (process.geteuid?.() ?? 0)) return false;
+  if ((stat.mode & 0o777) !== 0o711) chmodSync(path, 0o711); // another umask, or somebody's change
+  return true;
 }
 
 /** Make one folder, not its parents: a missing `/run` is no place for us. */

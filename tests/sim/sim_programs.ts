@@ -59,6 +59,9 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
       signal(program, "SIGTERM");
       if (!await process.confirmGone(() => !find(program), graceMs)) await killGroup(program, 5_000);
     },
+    serve: async () => {},
+    unserve: () => {},
+    retain: () => {},
     keepLog: () => () => {},
     probe: async () => ({ ok: true, reason: "", askedMs: process.clock.nowMs() }),
     look: (application) => node.cannotLaunch(application) ? "there is no such program" : "",
