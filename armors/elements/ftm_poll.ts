@@ -14,7 +14,7 @@ import type { LivenessChange } from "./liveness_poll.ts";
 import type { TakeoverRequest } from "./takeover.ts";
 import type { View } from "./view.ts";
 
-type Known = { readonly id: string; readonly address: string; readonly state: string };
+type Known = { readonly id: string; readonly address: string; readonly state: string; readonly absent: boolean };
 
 /** What the last FTM told: enough to replace it. */
 type State = {
@@ -41,7 +41,9 @@ export function ftmPoll(): Element {
     const nodes = state.nodes.filter((node) => node.state !== "left").map(({ id }) => id);
     const failed = state.nodes.filter((node) => node.state === "failed").map(({ id }) => id);
     const dead = gone === null && avoid.length === 0 ? [...failed, state.ftm] : failed;
-    const request: TakeoverRequest = { cause, nodes, seen: state.epoch, from: state.ftm, gone, dead, patient: false, avoid };
+    // A planned absence outlives the FTM that was told of it.
+    const absent = state.nodes.filter((node) => node.absent).map(({ id }) => id);
+    const request: TakeoverRequest = { cause, nodes, seen: state.epoch, from: state.ftm, gone, dead, patient: false, avoid: [...new Set([...avoid, ...absent])] };
     thread.payload["takeover"] = request as unknown as Data;
     thread.insert(op("takeover.begin"));
   };
@@ -61,7 +63,7 @@ export function ftmPoll(): Element {
       "heartbeat.follow": (state, thread) => {
         const view = thread.payload["view"] as unknown as View;
         const ftm = view.armors.find(({ armor }) => armor === "ftm")?.node ?? state.ftm;
-        const nodes = view.nodes.map(({ id, address, state: nodeState }) => ({ id, address, state: nodeState }));
+        const nodes = view.nodes.map(({ id, address, state: nodeState, absent }) => ({ id, address, state: nodeState, absent }));
         const next = { epoch: view.epoch, nodes, ftm };
         if (compareEpochs(view.epoch, state.epoch) > 0 || ftm !== state.ftm) {
           thread.payload["ftm"] = { epoch: view.epoch, node: ftm };
@@ -86,6 +88,7 @@ export function ftmPoll(): Element {
       "ftm.hand-over": (state, thread) => {
         const { gone, avoid } = thread.payload as unknown as { gone: Epoch; avoid: string[] };
         recover(state, thread, "planned absence", gone, avoid);
+        return { ...state, nodes: state.nodes.map((node) => (avoid.includes(node.id) ? { ...node, absent: true } : node)) };
       },
       "liveness.changed": (state, thread) => {
         for (const { id, liveness } of thread.payload["changes"] as LivenessChange[]) {

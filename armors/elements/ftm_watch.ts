@@ -15,7 +15,7 @@ import type { FtmLocation } from "./epoch_promise.ts";
 import type { LivenessChange } from "./liveness_poll.ts";
 import type { TakeoverRequest } from "./takeover.ts";
 
-type Volatile = { readonly gone: Epoch | null; readonly silent: boolean; readonly heartbeat: string | null; readonly dead: readonly string[]; readonly startedMs: number };
+type Volatile = { readonly gone: Epoch | null; readonly silent: boolean; readonly heartbeat: string | null; readonly dead: readonly string[]; readonly absent: readonly string[]; readonly startedMs: number };
 
 /** The heartbeat armor has this long to begin before a daemon leads; longer when nobody testifies. */
 const heartbeatActsWithinMs = 600;
@@ -34,7 +34,7 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
     name: "ftm_watch",
     version: 1,
     state: {},
-    volatile: () => ({ gone: null, silent: false, heartbeat: null, dead: [], startedMs: 0 }),
+    volatile: () => ({ gone: null, silent: false, heartbeat: null, dead: [], absent: [], startedMs: 0 }),
     handlers: {
       "armor.started": (_state, thread) => {
         thread.setVolatile({ ...thread.volatile, startedMs: thread.nowMs });
@@ -71,8 +71,8 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         thread.insert(op("liveness.unwatch"), op("liveness.watch"));
       },
       "heartbeat.located": (_state, thread) => {
-        const { heartbeat = null, dead = [] } = thread.payload;
-        thread.setVolatile({ ...thread.volatile, heartbeat: heartbeat as string | null, dead: dead as string[] });
+        const { heartbeat = null, dead = [], absent = [] } = thread.payload;
+        thread.setVolatile({ ...thread.volatile, heartbeat: heartbeat as string | null, dead: dead as string[], absent: absent as string[] });
       },
       // The FTM's process on this node is gone: that is certain knowledge.
       "ftm.lost": (_state, thread) => {
@@ -112,7 +112,7 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         const cause = ftm === null ? (bootstrap && promised.number === 0 ? "first start" : "cold start") : gone ? "crashed" : "silent";
         // After a power cut the others may still be starting: what they know must not be passed over.
         const patient = thread.nowMs - thread.volatile.startedMs < startingMs && nodes.length > 1;
-        const request: TakeoverRequest = { cause, nodes, seen: promised, from: ftm?.node ?? "", gone, dead, patient, avoid: [] };
+        const request: TakeoverRequest = { cause, nodes, seen: promised, from: ftm?.node ?? "", gone, dead, patient, avoid: thread.volatile.absent };
         thread.payload["takeover"] = request as unknown as Data;
         thread.insert(op("takeover.begin"));
       },

@@ -49,6 +49,7 @@ export function gateway(): Element {
         thread.command({ kind: "routes.armors", args: { armors } });
         thread.payload["heartbeat"] = armors["heartbeat"] ?? null;
         thread.payload["dead"] = view.nodes.filter(({ state }) => state === "failed" || state === "left").map(({ id }) => id);
+        thread.payload["absent"] = view.nodes.filter(({ absent }) => absent).map(({ id }) => id);
         thread.insert(op("heartbeat.located"));
       },
     },

@@ -72,6 +72,8 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
         for (const target of targets) {
           const before = watched.get(target.id);
           if (before && before.target.address === target.address) continue;
+          // A probe that runs is of the one before, under the same id elsewhere.
+          thread.cancel(`probe ${target.id}`);
           watched.set(target.id, ask(thread, { target, watch: freshWatch, judged: "alive" }, 0));
         }
         let { dueAtMs } = thread.volatile;
@@ -83,7 +85,10 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
       },
       "liveness.unwatch": (_state, thread) => {
         const watched = new Map(thread.volatile.watched);
-        for (const id of thread.payload["unwatch"] as string[]) watched.delete(id);
+        for (const id of thread.payload["unwatch"] as string[]) {
+          watched.delete(id);
+          thread.cancel(`probe ${id}`);
+        }
         thread.setVolatile({ ...thread.volatile, watched });
       },
       "liveness.poll": (_state, thread) => {

@@ -16,7 +16,7 @@ export type View = {
   readonly epoch: Epoch;
   /** The FTM has no majority of the registered nodes. */
   readonly stale: boolean;
-  readonly nodes: readonly { readonly id: string; readonly name: string; readonly address: string; readonly state: string }[];
+  readonly nodes: readonly { readonly id: string; readonly name: string; readonly address: string; readonly state: string; readonly absent: boolean }[];
   readonly armors: readonly RegisteredArmor[];
   readonly applications: readonly {
     readonly name: string;
@@ -84,7 +84,7 @@ function build(payload: { readonly [field: string]: Data }): View {
   return {
     epoch: payload["epoch"] as Epoch,
     stale: !hasMajority(nodes),
-    nodes: nodes.map(({ id, name, address, state }) => ({ id, name, address, state })),
+    nodes: nodes.map(({ id, name, address, state, plannedUntilMs }) => ({ id, name, address, state, absent: state === "suspect" && plannedUntilMs > 0 })),
     armors,
     applications: entries.map((entry) => {
       const { application: { name }, desired, revision } = entry;

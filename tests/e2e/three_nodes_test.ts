@@ -275,9 +275,10 @@ describe.skipIf(missing !== undefined)("three nodes", () => {
     await absent.start();
     const after = await whole([web]);
     expect(await answering(web)).toEqual(program);
+    const events = (await witness.events()).filter((event) => event.seq > seq);
+    expect(events.filter(({ subject }) => subject.startsWith("web")).map(({ kind }) => kind)).toEqual([]);
+    expect(events.filter(({ kind }) => kind === "ftm.takeover").map(({ cause }) => cause)).toEqual(["planned absence"]);
     expect(after.epoch.number).toBe(before.epoch.number + 1);
-    const events = (await witness.events()).filter((event) => event.seq > seq && event.subject.startsWith("web"));
-    expect(events.map(({ kind }) => kind)).toEqual([]);
     await remove(web);
   }, 60_000);
 

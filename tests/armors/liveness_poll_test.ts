@@ -1,0 +1,70 @@
+/**
+ * The liveness poll in virtual time.
+ */
+import { expect, test } from "bun:test";
+import type { Data } from "../../core/data.ts";
+import { element } from "../../core/element.ts";
+import { timing } from "../../core/limits.ts";
+import { Microkernel } from "../../core/microkernel.ts";
+import { seededRandom } from "../../core/random.ts";
+import { livenessPoll } from "../../armors/elements/liveness_poll.ts";
+
+const target = (address: string) => ({ id: "ftm", address, suspectMisses: 2, failedMisses: 4 });
+
+/** A daemon that polls; `judged` is what it was told. */
+function poller() {
+  const judged: string[] = [];
+  const listener = element({
+    name: "listener",
+    version: 1,
+    state: {},
+    handlers: {
+      "liveness.changed": (_state, thread) => {
+        for (const { liveness } of thread.payload["changes"] as { liveness: string }[]) judged.push(liveness);
+      },
+    },
+  });
+  const kernel = new Microkernel({
+    armor: "daemon@a",
+    generation: { epoch: 0, node: "a", counter: 0 },
+    elements: [livenessPoll(), listener],
+    random: seededRandom(1),
+    eventSink: "daemon@a",
+  });
+  let nowMs = 1_000;
+  let wakeAtMs = kernel.step({ kind: "start", payload: {} }, nowMs).wakeAtMs;
+  return {
+    judged,
+    local: (op: string, payload: Record<string, Data>): void => {
+      wakeAtMs = kernel.step({ kind: "local", op, payload }, nowMs).wakeAtMs;
+    },
+    run: (forMs: number): void => {
+      const untilMs = nowMs + forMs;
+      while (wakeAtMs !== undefined && wakeAtMs <= untilMs) {
+        nowMs = wakeAtMs;
+        wakeAtMs = kernel.step({ kind: "tick" }, nowMs).wakeAtMs;
+      }
+      nowMs = untilMs;
+    },
+  };
+}
+
+test("a probe that nothing answers finds a failure long before the poll does", () => {
+  const { judged, local, run } = poller();
+  local("liveness.watch", { targets: [target("10.0.0.1:7000")] });
+  local("liveness.probe", { probe: "ftm" });
+  run(timing.probeAsks * timing.probeIntervalMs + timing.probeLastMs);
+  expect(judged).toEqual(["failed"]);
+});
+
+test.each([
+  ["is watched elsewhere", ["liveness.watch"]],
+  ["is not watched any more, then elsewhere", ["liveness.unwatch", "liveness.watch"]],
+])("a probe accuses nobody once its target %s", (_name, ops) => {
+  const { judged, local, run } = poller();
+  local("liveness.watch", { targets: [target("10.0.0.1:7000")] });
+  local("liveness.probe", { probe: "ftm" });
+  for (const op of ops) local(op, { unwatch: ["ftm"], targets: [target("local")] });
+  run(timing.probeAsks * timing.probeIntervalMs + timing.probeLastMs);
+  expect(judged).toEqual([]);
+});
