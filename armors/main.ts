@@ -58,7 +58,10 @@ async function start(argv: readonly string[]): Promise<Status> {
   const role = roleOf(argv);
   if (role === undefined) return (await import("../cli/main.ts")).runCli([...argv]);
   const entry = Object.hasOwn(roles, role) ? roles[role] : undefined;
-  if (entry !== undefined) return entry(argv);
+  if (entry !== undefined) {
+    (await import("./host/memory.ts")).keepSmall();
+    return entry(argv);
+  }
   const what = role === "" ? "--role needs a value" : `unknown role ${JSON.stringify(role)}`;
   return fail(2, `${what}: use daemon, ftm, heartbeat or execution`);
 }

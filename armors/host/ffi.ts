@@ -1,5 +1,5 @@
 /**
- * Calls of the C library that `node:` modules do not have. This file alone
+ * Calls of the C library and of the runtime that `node:` modules do not have. This file alone
  * names a runtime: Bun's `bun:ffi`, or `Deno.dlopen`.
  *
  * @module
@@ -93,6 +93,13 @@ function bind(library: Library): SystemCalls {
     allocate: (descriptor, mode, offset, length) => fallocate?.(descriptor, mode, offset, length) === 0,
     closeOnExec: () => syscall?.(closeRange, 3, 0xffffffff, closeRangeCloseOnExec) === 0,
   };
+}
+
+/** Collect all garbage and give the memory back to the system, where the runtime can be asked to; 2–15 ms for an armor. */
+export function collectGarbage(): void {
+  const { Bun: bun } = globalThis as unknown as { Bun?: { gc(synchronous: boolean): void; shrink?(): void } };
+  bun?.gc(true);
+  bun?.shrink?.();
 }
 
 /** `lockf`: is the file free? */
