@@ -174,11 +174,18 @@ export function instances(node: string): Element {
       // The number was used before this armor's memory begins: go on after it, or adopt what runs.
       "program.taken": (state, thread) => {
         const instance = find(state, thread);
-        if (!instance || instance.state !== "starting") return;
+        if (!instance || (instance.state !== "starting" && instance.state !== "stopping")) return;
         const { number, running } = thread.payload as { number: number; running: boolean };
         const { order } = instance;
+        const stopping = instance.state === "stopping";
+        if (!running && stopping) {
+          // Stopped before it began: nothing will report an end.
+          tell(thread);
+          return put(state, order.id, stop(thread, { ...instance, launch: number, state: "stopped" }, instance.afterwards));
+        }
         if (!running) return put(state, order.id, launch(thread, { ...instance, launch: number }));
-        const args = { id: order.id, launch: number, application: order.application, boot: instance.boot, stopping: false, graceMs: 0 };
+        const graceMs = stopping ? timing.stopGraceMs : 0;
+        const args = { id: order.id, launch: number, application: order.application, boot: instance.boot, stopping, graceMs };
         thread.command({ kind: "program.adopt", args });
         return put(state, order.id, { ...instance, launch: number });
       },

@@ -66,6 +66,33 @@ describe("the restart policy of an application", () => {
   });
 });
 
+describe("a launch under a number that was used before", () => {
+  /** Launched, and stopped before the host has answered. */
+  function stopping(): { execution: Execution; id: string } {
+    const execution = new Execution();
+    execution.network.onCommand = () => {};
+    const id = execution.run();
+    execution.run({}, { desired: "stopped" });
+    expect(execution.state(id)).toMatchObject({ state: "stopping", launch: 1 });
+    return { execution, id };
+  }
+
+  test("is stopped at once when it was to be stopped, and can be started again", () => {
+    const { execution, id } = stopping();
+    execution.local("program.taken", { id, launch: 1, number: 4, running: false });
+    expect(execution.state(id)).toMatchObject({ state: "stopped", launch: 4 });
+    execution.run({}, { desired: "running" });
+    expect(execution.state(id)).toMatchObject({ state: "starting", launch: 5 });
+  });
+
+  test("is launched under the next when it was stopped and started meanwhile", () => {
+    const { execution, id } = stopping();
+    execution.run({}, { desired: "running" });
+    execution.local("program.taken", { id, launch: 1, number: 4, running: false });
+    expect(execution.state(id)).toMatchObject({ state: "starting", launch: 5 });
+  });
+});
+
 describe("an application that an older version has stored", () => {
   const { restart: _restart, probe: _probe, log: _log, ...old } = parseApplication({ name: "web", command: "web" });
 
