@@ -32,6 +32,8 @@ export type {
   Thread,
   WorkRequest,
 } from "./core/element.ts";
+export { elementSdk } from "./core/element_sdk.ts";
+export type { ElementFactory, ElementSdk } from "./core/element_sdk.ts";
 export { op } from "./core/micro_operation.ts";
 export type { ArmorId, MicroOperation } from "./core/micro_operation.ts";
 export type { Data, DataRecord } from "./core/data.ts";

@@ -17,6 +17,7 @@ import { localArmors } from "./elements/local_armors.ts";
 import { membership } from "./elements/membership.ts";
 import { nodeProbe } from "./elements/node_probe.ts";
 import { operator } from "./elements/operator.ts";
+import type { ElementSupply } from "./elements/reconfiguration.ts";
 import { tableReplica } from "./elements/table_replica.ts";
 import { takeover } from "./elements/takeover.ts";
 
@@ -29,16 +30,19 @@ export type DaemonOptions = {
   readonly boot: string;
   /** It starts a cluster of its own. */
   readonly bootstrap: boolean;
+  /** It takes elements by message. Default: no. */
+  readonly allowElements?: boolean;
+  readonly supply?: ElementSupply;
 };
 
 /** The elements of a daemon. */
-export function daemonArmor({ id, name, address, boot, bootstrap }: DaemonOptions): Element[] {
+export function daemonArmor({ id, name, address, boot, bootstrap, allowElements = false, supply }: DaemonOptions): Element[] {
   return [
-    ...basicElements(),
+    ...basicElements(supply),
     livenessPoll(),
     epochPromise(id),
     tableReplica(),
-    localArmors(id),
+    localArmors(id, allowElements),
     ftmWatch({ id, name, address }, bootstrap),
     takeover(id),
     membership({ id, name, address, draining: false, left: false }),

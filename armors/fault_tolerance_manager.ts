@@ -5,21 +5,23 @@
  * @module
  */
 import type { Element } from "../core/element.ts";
+import type { ArmorOptions } from "./armor_options.ts";
 import { admission } from "./elements/admission.ts";
 import { applicationTable } from "./elements/application_table.ts";
 import { basicElements } from "./elements/basic.ts";
 import { eventNumbering } from "./elements/event_numbering.ts";
 import { livenessPoll } from "./elements/liveness_poll.ts";
 import { nodeConfirmation } from "./elements/node_confirmation.ts";
+import { ownArmorTable } from "./elements/own_armors.ts";
 import { placement } from "./elements/placement.ts";
 import { recovery } from "./elements/recovery.ts";
 import { registration } from "./elements/registration.ts";
 import { view } from "./elements/view.ts";
 
-/** @param node Node the FTM runs on. */
-export function faultToleranceManager({ node }: { readonly node: string }): Element[] {
+/** The elements; `node` is the node the FTM runs on. */
+export function faultToleranceManager({ node, supply }: ArmorOptions): Element[] {
   return [
-    ...basicElements(),
+    ...basicElements(supply),
     applicationTable(node),
     registration(node),
     livenessPoll(),
@@ -27,6 +29,7 @@ export function faultToleranceManager({ node }: { readonly node: string }): Elem
     recovery(node),
     placement(),
     admission(),
+    ownArmorTable(),
     eventNumbering(),
     view(),
   ];

@@ -5,12 +5,13 @@
  * @module
  */
 import type { Element } from "../core/element.ts";
+import type { ArmorOptions } from "./armor_options.ts";
 import { basicElements } from "./elements/basic.ts";
 import { ftmPoll } from "./elements/ftm_poll.ts";
 import { livenessPoll } from "./elements/liveness_poll.ts";
 import { takeover } from "./elements/takeover.ts";
 
-/** @param node Node the heartbeat armor runs on. */
-export function heartbeatArmor({ node }: { readonly node: string }): Element[] {
-  return [...basicElements(), livenessPoll(), ftmPoll(), takeover(node)];
+/** The elements; `node` is the node the heartbeat armor runs on. */
+export function heartbeatArmor({ node, supply }: ArmorOptions): Element[] {
+  return [...basicElements(supply), livenessPoll(), ftmPoll(), takeover(node)];
 }

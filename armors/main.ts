@@ -21,6 +21,7 @@ const roles: { readonly [role: string]: (argv: readonly string[]) => Promise<Sta
   ftm: async (argv) => (await import("./host/start_armor.ts")).startArmor("ftm", argv),
   heartbeat: async (argv) => (await import("./host/start_armor.ts")).startArmor("heartbeat", argv),
   execution: async (argv) => (await import("./host/start_armor.ts")).startArmor("execution", argv),
+  own: async (argv) => (await import("./host/start_armor.ts")).startArmor("own", argv),
 };
 
 /**

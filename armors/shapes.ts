@@ -60,6 +60,20 @@ export type TableCopy = {
 /** A removed application: what a returning node must not bring back. */
 export type Tombstone = { readonly revision: number; readonly revisionEpoch: Epoch };
 
+/** An armor of the user's own; entry `armor:NAME` of the application table. */
+export type OwnArmorEntry = {
+  /** Never used again once it is removed. */
+  readonly id: ArmorId;
+  readonly name: string;
+  /** Name of the node it is placed on if that is possible. */
+  readonly node: string | null;
+  readonly revision: number;
+  readonly revisionEpoch: Epoch;
+};
+
+/** Key of an armor's elements from outside in the application table. */
+export const elementsKey = (armor: ArmorId): string => `elements:${armor}`;
+
 /** What an operator wants of one application. */
 export type ApplicationEntry = {
   /** Names this submission: one that is removed and submitted again is another application. */
@@ -121,6 +135,8 @@ export type NodeReport = {
   readonly node: string;
   readonly armors: readonly ArmorReport[];
   readonly table: TableCopy;
+  /** It takes elements by message. */
+  readonly allowElements: boolean;
 };
 
 /** An armor as a daemon keeps it. */

@@ -22,13 +22,15 @@ export interface OperandDefinition {
   /** Upper-case, as shown: `NAME`. */
   readonly name: string;
   readonly description: string;
+  /** May be left out; only the last. */
+  readonly optional?: boolean;
 }
 
 /** One command of `armor`. */
 export interface CommandDefinition {
   readonly name: string;
   /** Heading it stands under in `armor --help`. */
-  readonly group: "Applications:" | "Cluster:" | "Tools:";
+  readonly group: "Applications:" | "Armors of your own:" | "Cluster:" | "Tools:";
   /** One line for `armor --help`. */
   readonly summary: string;
   /** For `armor NAME --help`: what it does, when it returns, what it changes. */

@@ -8,12 +8,15 @@ import { checkpointCommand } from "./checkpoint.ts";
 import type { CommandDefinition } from "./command.ts";
 import { demoCommand } from "./demo.ts";
 import { downCommand } from "./down.ts";
+import { elementCommand } from "./element.ts";
 import { eventsCommand } from "./events.ts";
 import { initCommand } from "./init.ts";
+import { installCommand } from "./install.ts";
 import { logsCommand } from "./logs.ts";
 import { removeCommand } from "./remove.ts";
 import { restartCommand } from "./restart.ts";
 import { runCommand } from "./run.ts";
+import { sendCommand } from "./send.ts";
 import { startCommand } from "./start.ts";
 import { statusCommand } from "./status.ts";
 import { stopCommand } from "./stop.ts";
@@ -28,6 +31,9 @@ export const commands: readonly CommandDefinition[] = [
   restartCommand,
   removeCommand,
   logsCommand,
+  installCommand,
+  elementCommand,
+  sendCommand,
   initCommand,
   statusCommand,
   eventsCommand,

@@ -16,6 +16,7 @@ export interface OperationAnswer {
   readonly revision?: number;
   /** What happened, in the daemon's words. */
   readonly text?: string;
+  readonly [detail: string]: unknown;
 }
 
 /** How long a daemon has: the cluster's own limit is 5 s, and its word should arrive. */
@@ -62,11 +63,12 @@ export async function operate(
   input: CommandInput,
   terminal: Terminal,
   body: Operation,
-  words: { readonly changed: string; readonly unchanged: string; readonly timeoutMs?: number },
+  words: { readonly changed: string; readonly unchanged: string; readonly timeoutMs?: number; readonly detail?: (answer: OperationAnswer) => string },
 ): Promise<void> {
   const { connectDaemon } = await import("./daemon_client.ts");
   const answer = await askOperation(await connectDaemon(input, terminal), body, words.timeoutMs);
   if (input.json) return terminal.out(jsonDocument(answer));
   const revision = answer.changed && answer.revision !== undefined ? ` (revision ${answer.revision})` : "";
-  terminal.out(`${printable(answer.text ?? `${answer.changed ? words.changed : words.unchanged}${revision}`)}\n`);
+  const said = `${answer.changed ? words.changed : words.unchanged}${words.detail?.(answer) ?? ""}${revision}`;
+  terminal.out(`${printable(answer.text ?? said)}\n`);
 }

@@ -110,7 +110,7 @@ function buildProgram(
       .helpGroup(definition.group)
       .allowExcessArguments(definition.takesProgram === true)
       .helpOption("-h, --help", "show this help");
-    for (const { name, description } of definition.operands) command.argument(`<${name}>`, description);
+    for (const { name, description, optional } of definition.operands) command.argument(optional ? `[${name}]` : `<${name}>`, description);
     const groups: [string, readonly OptionDefinition[]][] = [
       ["Options:", [...definition.options, ...commonOptions(definition.streams)]],
       ["Which daemon:", definition.connects ? connectionOptions : []],
@@ -159,7 +159,7 @@ function commandInput(
 function usageOf(name: string): string {
   const definition = commands.find((candidate) => candidate.name === name);
   if (definition === undefined) return "armor COMMAND [options]";
-  const operands = definition.operands.map((operand) => ` ${operand.name}`).join("");
+  const operands = definition.operands.map(({ name: operand, optional }) => (optional ? ` [${operand}]` : ` ${operand}`)).join("");
   return `armor ${name} [options]${operands}${definition.takesProgram ? " -- CMD [ARGS…]" : ""}`;
 }
 

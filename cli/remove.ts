@@ -10,9 +10,9 @@ import type { CommandDefinition } from "./command.ts";
 export const removeCommand: CommandDefinition = {
   name: "remove",
   group: "Applications:",
-  summary: "end an application and forget it",
+  summary: "end an application, or an armor of your own, and forget it",
   description:
-    "Ends every instance of an application as armor stop does, and forgets the application. The name is free afterwards. Its log files stay on the nodes.",
+    "Ends every instance of an application as armor stop does, and forgets the application. The name is free afterwards. Its log files stay on the nodes. An armor of your own is ended at once and its state is deleted; what others still had to send to it is dropped.",
   operands: [applicationOperand],
   options: [],
   connects: true,

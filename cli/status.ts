@@ -48,7 +48,7 @@ export function renderStatus(status: StatusDocument, table: typeof import("./tab
     `\n${table(["NODE", "STATE", "ADDRESS", "ID"], nodes.map((node) => [node.name, node.state, node.address, node.id]))}`,
     `\n${table(
       ["ARMOR", "ROLE", "NODE", "PID", "STATE", "INCARNATION"],
-      (status.armors ?? []).map((armor) => [armor.id, armor.role, armor.node, armor.pid, armor.state, incarnationText(armor.incarnation)]),
+      (status.armors ?? []).map((armor) => [armor.name === undefined ? armor.id : `${armor.name} (${armor.id})`, armor.role, armor.node, armor.pid, armor.state, incarnationText(armor.incarnation)]),
     )}`,
   );
   const applications = status.applications ?? [];

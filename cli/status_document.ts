@@ -24,7 +24,7 @@ export interface StatusDocument {
   readonly ftm?: StatusSingleArmor | null;
   readonly heartbeat?: StatusSingleArmor | null;
   readonly nodes?: readonly { readonly name: string; readonly id: string; readonly address: string; readonly state: string }[];
-  readonly armors?: readonly (StatusSingleArmor & { readonly role: string })[];
+  readonly armors?: readonly (StatusSingleArmor & { readonly role: string; readonly name?: string })[];
   readonly applications?: readonly {
     readonly name: string;
     readonly desired: string;

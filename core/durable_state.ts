@@ -22,6 +22,17 @@ export function difference(before: DataRecord, after: DataRecord): { set: Record
   return { set, unset: Object.keys(before).filter((key) => before[key] !== undefined && (after[key] === undefined || !Object.hasOwn(after, key))) };
 }
 
+/** One element's state after these records, for what must be known before there is a microkernel; `undefined`: it has none. */
+export function elementStateOf(name: string, snapshot: Snapshot, records: readonly CommitRecord[]): DataRecord | undefined {
+  let state: { [property: string]: Data } | undefined = snapshot.elements[name] && { ...snapshot.elements[name].state };
+  for (const { removed, versions, set, unset } of records) {
+    if (removed?.includes(name)) state = undefined;
+    if (versions?.[name] !== undefined || set?.[name]) state = { ...state, ...set?.[name] };
+    for (const property of unset?.[name] ?? []) delete state?.[property];
+  }
+  return state;
+}
+
 /** Fold records into a snapshot; used once at restore, so it works on copies. */
 export class DurableState {
   readonly elements: Map<string, { version: number; state: Record<string, Data> }>;

@@ -26,6 +26,8 @@ export const limits = {
   windowMax: 256,
   /** Characters of one source of elements: it is part of checkpoints and of messages. */
   elementSourceMax: 256 * 1024,
+  /** Characters of all sources that the application table keeps: it travels in one message. */
+  tableSourcesMax: 1024 * 1024,
   /** Elements added to one armor while it runs. */
   ownElementsMax: 64,
   /** Timers one armor may hold. */

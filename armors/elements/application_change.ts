@@ -10,7 +10,7 @@ import type { Epoch } from "../../core/generation.ts";
 import type { Payload } from "../../core/payload.ts";
 import { type Application, completeApplication } from "../application.ts";
 import { parseApplication } from "../application_schema.ts";
-import type { ApplicationEntry, TableVersion, Tombstone } from "../shapes.ts";
+import { type ApplicationEntry, elementsKey, type OwnArmorEntry, type TableVersion, type Tombstone } from "../shapes.ts";
 import type { OperationAnswer } from "./operator.ts";
 
 /** Entries to set and to remove, and what the operator is told. */
@@ -35,8 +35,11 @@ export function changeApplication(table: Table, payload: Payload, version: Table
   const name = String(args.name ?? "");
   const key = `app:${name}`;
   const entry = table[key] as ApplicationEntry | undefined;
+  const own = table[`armor:${name}`] as OwnArmorEntry | undefined;
+  if (own && operation === "application.remove") return removeArmor(table, own, epoch);
+  if (own) throw new OperationError("refused", `"${name}" is an armor, not an application`);
   if (!entry) {
-    if (operation === "application.remove") throw new OperationError("refused", `there is no application "${name}"`);
+    if (operation === "application.remove") throw new OperationError("refused", `there is no application or armor "${name}"`);
     throw new OperationError("refused", `there is no application "${name}": see "armor status"`);
   }
   const changed = (fields: Partial<ApplicationEntry>): ApplicationChange => {
@@ -49,8 +52,7 @@ export function changeApplication(table: Table, payload: Payload, version: Table
     case "application.stop":
       return entry.desired === "stopped" ? same : changed({ desired: "stopped" });
     case "application.start":
-      // Counted as a restart: what has completed runs anew by the operator's word alone.
-      return entry.desired === "running" ? same : changed({ desired: "running", restart: entry.restart + 1, completed: [] });
+      return entry.desired === "running" ? same : changed({ desired: "running", completed: [] });
     case "application.restart":
       return changed({ desired: "running", restart: entry.restart + 1, completed: [] });
     case "application.remove":
@@ -78,6 +80,9 @@ function submit(table: Table, application: Application, { epoch, sequence }: Tab
   if (application.singleton) {
     throw new OperationError("refused", "--singleton is not available yet: it needs leases, without which a cut-off node could run a second copy");
   }
+  if (table[`armor:${application.name}`] !== undefined) {
+    throw new OperationError("refused", `"${application.name}" is the name of an armor: choose another`);
+  }
   const key = `app:${application.name}`;
   const entry = table[key] as ApplicationEntry | undefined;
   if (entry) {
@@ -96,11 +101,21 @@ function submit(table: Table, application: Application, { epoch, sequence }: Tab
   return { set: { [key]: next }, unset, answer: { ok: true, changed: true, revision: 1 } };
 }
 
+/** The armor ends wherever it runs; its id is never used again. */
+function removeArmor(table: Table, { id, name, revision }: OwnArmorEntry, epoch: Epoch): ApplicationChange {
+  const gone: Tombstone = { revision: revision + 1, revisionEpoch: epoch };
+  return {
+    set: { [`gone-armor:${name}`]: gone },
+    unset: [`armor:${name}`, elementsKey(id), ...oldestTombstones(table, epoch)],
+    answer: { ok: true, changed: true, text: `armor "${name}" will be removed` },
+  };
+}
+
 /** Removals that are remembered; beyond that the oldest are forgotten. */
 const tombstonesMax = 1_000;
 
 function oldestTombstones(table: Table, epoch: Epoch): string[] {
   const age = (key: string): number => epoch.number - (table[key] as unknown as Tombstone).revisionEpoch.number;
-  const keys = Object.keys(table).filter((key) => key.startsWith("gone:"));
+  const keys = Object.keys(table).filter((key) => /^gone(-armor)?:/.test(key));
   return keys.length < tombstonesMax ? [] : keys.sort((a, b) => age(b) - age(a)).slice(0, keys.length - tombstonesMax + 1);
 }

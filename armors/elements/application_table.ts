@@ -13,7 +13,7 @@ import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, type NodeRegistration, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
-import { compareVersions, contains, extendLineage, mergeTables, tableEntries, type TableStore } from "./table_version.ts";
+import { compareVersions, contains, extendLineage, mergeTables, type TableChange, tableEntries, type TableStore } from "./table_version.ts";
 import type { FtmBegin } from "./takeover.ts";
 
 type State = { readonly version: TableVersion; readonly lineage: readonly TableVersion[] } & { readonly [key: string]: Data };
@@ -102,6 +102,11 @@ export function applicationTable(node: string): Element {
         if (Object.keys(set).length + unset.length === 0) return;
         return change(state, thread, set, unset);
       },
+      "table.change": (state, thread) => {
+        const { set, unset } = thread.payload["change"] as unknown as TableChange;
+        delete thread.payload["change"];
+        if (Object.keys(set).length + unset.length > 0) return change(state, thread, set, unset);
+      },
       "application.completed": (state, thread) => {
         const { name, serial, instance } = thread.payload as { name: string; serial: string; instance: string };
         const entry = state[`app:${name}`] as ApplicationEntry | undefined;
@@ -109,6 +114,7 @@ export function applicationTable(node: string): Element {
           thread.finish();
           return;
         }
+        thread.event({ kind: "application.completed", subject: instance, node: thread.payload["node"] as string });
         thread.insert(op("table.commit"), op("cluster.changed"));
         return change(state, thread, { [`app:${name}`]: { ...entry, completed: [...entry.completed, instance] } });
       },

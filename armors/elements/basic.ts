@@ -8,14 +8,14 @@ import type { Element } from "../../core/element.ts";
 import { checkpointing } from "./checkpointing.ts";
 import { heartbeatReply } from "./heartbeat_reply.ts";
 import { messaging } from "./messaging.ts";
-import { type ElementLibrary, reconfiguration } from "./reconfiguration.ts";
+import { type ElementSupply, reconfiguration } from "./reconfiguration.ts";
 import { selfAudit } from "./self_audit.ts";
 
 /**
  * Messaging, heartbeat reply, checkpointing, reconfiguration, self-audit.
  *
- * @param library Where elements given to the armor while it runs come from.
+ * @param supply Where elements from outside come from; absent: nowhere.
  */
-export function basicElements(library?: ElementLibrary): Element[] {
-  return [messaging(), heartbeatReply(), checkpointing(), reconfiguration(library), selfAudit()];
+export function basicElements(supply?: ElementSupply): Element[] {
+  return [messaging(), heartbeatReply(), checkpointing(), reconfiguration(supply), selfAudit()];
 }

@@ -24,11 +24,23 @@ export type OwnElement = {
   readonly builtIn: boolean;
 };
 
+/** Elements with their sources, as they travel and as the application table keeps them. */
+export type ElementSet = {
+  readonly own: readonly OwnElement[];
+  /** By hash. */
+  readonly sources: { readonly [hash: string]: string };
+};
+
 /** Part of the state of `reconfiguration`: elements in the order in which they came, and the sources by hash. */
 export type SourceState = { readonly own: readonly OwnElement[] } & { readonly [key: string]: Data };
 
 /** Property of {@link SourceState} that holds a source. */
 export const sourceKey = (hash: string): string => `source:${hash}`;
+
+/** The elements of a set, as `reconfiguration` keeps them. */
+export function sourceState({ own, sources }: ElementSet): SourceState {
+  return { own, ...Object.fromEntries(Object.entries(sources).map(([hash, source]) => [sourceKey(hash), source])) };
+}
 
 const basic: readonly string[] = ["messaging", "heartbeat_reply", "checkpointing", "reconfiguration", "self_audit"];
 

@@ -81,7 +81,7 @@ export function epochPromise(node: string): Element {
           return;
         }
         thread.payload["vote"] = { promised: true, epoch };
-        thread.payload["report"] = { node, armors: [], table: { version: { epoch: epochZero, sequence: 0 }, lineage: [], entries: {} } } satisfies NodeReport as Data;
+        thread.payload["report"] = { node, armors: [], table: { version: { epoch: epochZero, sequence: 0 }, lineage: [], entries: {} }, allowElements: false } satisfies NodeReport as Data;
         thread.insert(op("armors.report"), op("table.report"), op("ftm.fence"));
         return { ...state, promised: epoch };
       },

@@ -44,7 +44,7 @@ export function gateway(): Element {
         thread.setVolatile({ view });
         const nodes = Object.fromEntries(view.nodes.map(({ id, address }) => [id, address]));
         const armors: Record<string, string> = {};
-        for (const { armor, node } of view.armors) if (!armor.includes("@")) armors[armor] = node;
+        for (const { armor, node } of view.armors) if (!armor.includes("@") && node !== "") armors[armor] = node;
         thread.command({ kind: "routes.nodes", args: { nodes } });
         thread.command({ kind: "routes.armors", args: { armors } });
         thread.payload["heartbeat"] = armors["heartbeat"] ?? null;

@@ -37,8 +37,8 @@ type Local = Thread<Volatile>;
 /** How long the FTM may take to order a reinstallation before the daemon does it alone. */
 const orderWithinMs = 300;
 
-/** The armors of one node, by its daemon. */
-export function localArmors(node: string): Element {
+/** The armors of one node, by its daemon. `allowElements`: it takes elements by message. */
+export function localArmors(node: string, allowElements: boolean = false): Element {
   const setLive = (thread: Local, armor: ArmorId, live: Partial<Live>): void => {
     const before = thread.volatile.live[armor] ?? { state: "starting", elements: null, generation: null, lostAtMs: undefined };
     thread.setVolatile({ ...thread.volatile, live: { ...thread.volatile.live, [armor]: { ...before, ...live } } });
@@ -111,7 +111,10 @@ export function localArmors(node: string): Element {
         const kept = state[armor];
         const { placement } = thread.payload as { placement?: number };
         if (!kept || (placement !== undefined && kept.incarnation.placement > placement)) return;
-        thread.command({ kind: "armor.end", args: { armor, process: kept.process } });
+        const forget = kept.role === "own";
+        thread.command({ kind: "armor.end", args: { armor, process: kept.process, forget } });
+        thread.payload["unwatch"] = [armor];
+        thread.insert(op("liveness.unwatch"));
         const { [armor]: _gone, ...rest } = state;
         tell(thread);
         return rest;
@@ -148,6 +151,14 @@ export function localArmors(node: string): Element {
         tell(thread);
         return { ...state, [armor]: { ...kept, process, generation, begin: null } };
       },
+      // It is made of other elements than when it registered.
+      "armor.described": (_state, thread) => {
+        const { armor, elements } = thread.payload as unknown as { armor: ArmorId; elements: DataRecord[] };
+        const { self, live } = thread.volatile;
+        if (self?.armor === armor) thread.setVolatile({ ...thread.volatile, self: { ...self, elements } });
+        else if (live[armor]) setLive(thread, armor, { elements });
+        tell(thread);
+      },
       "armor.gone": (state, thread) => lost(state, thread),
       "armor.register-late": (state, thread) => {
         const armor = thread.payload["armor"] as ArmorId;
@@ -177,11 +188,11 @@ export function localArmors(node: string): Element {
       "armors.report": (state, thread) => {
         const before = thread.payload["report"] as NodeReport;
         const armors = reports(state, thread);
-        thread.payload["report"] = { ...before, armors };
+        thread.payload["report"] = { ...before, armors, allowElements };
       },
       "armors.tell": (state, thread) => {
         const armors = reports(state, thread);
-        thread.send({ ops: [op("armors.told", "ftm")], payload: { node, armors }, lane: "system" });
+        thread.send({ ops: [op("armors.told", "ftm")], payload: { node, armors, allowElements }, lane: "system" });
       },
       "ftm.changed": (state, thread) => {
         tell(thread);

@@ -22,6 +22,10 @@ export function messaging(): Element {
         const { failures } = thread.volatile;
         thread.setVolatile({ failures: failures + 1, last: thread.payload["failure"] as Failure });
       },
+      // Ids of removed armors are never used again: nothing is kept for them.
+      "armor.forget": (_state, thread) => {
+        for (const armor of thread.payload["forget"] as string[]) thread.forgetPeer(armor);
+      },
     },
   });
 }

@@ -9,11 +9,12 @@ import { type Element, element } from "../../core/element.ts";
 import { timing } from "../../core/limits.ts";
 import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
+import { findArmor } from "./armor_names.ts";
 import type { Heard } from "./liveness_poll.ts";
 
 /** What an operation answers; the body of `POST /v1/operations`. */
 export type OperationAnswer =
-  | { readonly ok: true; readonly changed: boolean; readonly revision?: number; readonly text?: string }
+  | { readonly ok: true; readonly changed: boolean; readonly revision?: number; readonly text?: string; readonly [detail: string]: Data | undefined }
   | { readonly ok: false; readonly code: "usage" | "refused" | "unknown" | "stale"; readonly error: string };
 
 /** Operations the FTM takes from operators. */
@@ -24,7 +25,13 @@ export const operations = [
   "application.restart",
   "application.remove",
   "node.down",
+  "own.install",
+  "elements.change",
+  "armor.send",
 ] as const;
+
+/** Payload field that ties the answer to `armor.send` to its request; the other fields are the sender's. */
+const sentField = "operator:request";
 
 /** Requests that wait, for one more try under a new FTM. */
 type Volatile = { readonly open: ReadonlyMap<string, DataRecord> };
@@ -34,6 +41,18 @@ const unknown: OperationAnswer = {
   code: "unknown",
   error: "unknown: no acknowledgement within 5 s; repeat the command",
 };
+
+const unanswered: OperationAnswer = {
+  ok: false,
+  code: "unknown",
+  error: "unknown: no answer within 5 s; the message may yet take effect",
+};
+
+function problemOf(armor: Data | undefined, name: Data | undefined, payload: Data): string | undefined {
+  if (typeof armor !== "string" || typeof name !== "string" || name === "") return "a message needs an armor and an op";
+  if (typeof payload !== "object" || payload === null || Array.isArray(payload) || payload instanceof Uint8Array) return "the payload of a message must be a JSON object";
+  return undefined;
+}
 
 /** The operator's API inside a daemon. */
 export function operator(node: string): Element {
@@ -47,8 +66,37 @@ export function operator(node: string): Element {
         const { request, operation, args } = thread.payload as { request: string; operation: string; args: DataRecord };
         thread.setVolatile({ open: new Map(thread.volatile.open).set(request, { operation, args }) });
         thread.after(`deadline ${request}`, timing.operatorDeadlineMs, "operator.late", { request });
+        if (operation === "armor.send") {
+          thread.insert(op("table.read"), op("operator.send-own"));
+          return;
+        }
         thread.payload["try"] = { request };
         thread.insert(op("operator.send"));
+      },
+      // Sent once: what it does is the armor's affair, so it is not repeated.
+      "operator.send-own": (_state, thread) => {
+        const { request, args } = thread.payload as { request: string; args: { armor?: Data; op?: Data; payload?: Data } };
+        const { armor, op: name, payload = {} } = args;
+        const wrong = problemOf(armor, name, payload);
+        if (wrong !== undefined) {
+          thread.payload["answer"] = { ok: false, code: "usage", error: wrong };
+          thread.insert(op("operator.answer"));
+          return;
+        }
+        const id = findArmor(armor as string, thread.payload["table"] as { [key: string]: Data });
+        // One that was just installed may be known to the FTM alone.
+        const first = id === undefined ? op("armor.route", "ftm") : op(name as string, id);
+        thread.send({
+          ops: [first, op("operator.sent", thread.self)],
+          payload: { ...(payload as DataRecord), ...(id === undefined && { route: { armor: armor!, op: name! } }), [sentField]: request },
+          deadlineMs: timing.operatorDeadlineMs,
+        });
+      },
+      "operator.sent": (_state, thread) => {
+        const { [sentField]: request = "", ...payload } = thread.payload;
+        thread.payload["request"] = request;
+        thread.payload["answer"] = { ok: true, changed: true, payload };
+        thread.insert(op("operator.answer"));
       },
       "operator.send": (_state, thread) => {
         const { request } = thread.payload["try"] as { request: string };
@@ -62,7 +110,10 @@ export function operator(node: string): Element {
       },
       // A new FTM knows nothing of what the old one was doing; operations are idempotent.
       "ftm.changed": (_state, thread) => {
-        for (const request of thread.volatile.open.keys()) thread.after(`again ${request}`, 0, "operator.send", { try: { request } });
+        for (const [request, { operation }] of thread.volatile.open) {
+          if (operation === "armor.send") continue;
+          thread.after(`again ${request}`, 0, "operator.send", { try: { request } });
+        }
       },
       "operator.answer": (_state, thread) => {
         answer(thread.payload["request"] as string, thread.payload["answer"] as OperationAnswer);
@@ -76,24 +127,25 @@ export function operator(node: string): Element {
         }
       },
       "operator.late": (_state, thread) => {
-        thread.payload["answer"] = unknown as unknown as Data;
+        const open = thread.volatile.open.get(thread.payload["request"] as string);
+        thread.payload["answer"] = (open?.["operation"] === "armor.send" ? unanswered : unknown) as unknown as Data;
         thread.insert(op("liveness.read"), op("operator.late-answer"));
       },
       "operator.late-answer": (_state, thread) => {
         const heard = thread.payload["heard"] as Heard;
         if (heard["ftm"] === undefined || heard["ftm"] > timing.ftmHeardMs) {
-          thread.payload["answer"] = { ...unknown, text: "the FTM does not answer" } as unknown as Data;
+          thread.payload["answer"] = { ...(thread.payload["answer"] as DataRecord), text: "the FTM does not answer" } as unknown as Data;
         }
         thread.insert(op("operator.answer"));
       },
       [opFailed]: (_state, thread) => {
         const failure = thread.payload["failure"] as Failure;
         const { payload } = thread.payload["message"] as unknown as { payload: DataRecord };
-        const request = payload["request"];
+        const request = payload[sentField] ?? payload["request"];
         if (typeof request !== "string" || !thread.volatile.open.has(request)) return;
         const code = failure.code === "usage" || failure.code === "unknown" || failure.code === "stale" ? failure.code : "refused";
         thread.payload["request"] = request;
-        thread.payload["answer"] = failure.code === "deadline" ? unknown as unknown as Data : { ok: false, code, error: failure.text };
+        thread.payload["answer"] = failure.code === "deadline" ? (payload[sentField] === undefined ? unknown : unanswered) as unknown as Data : { ok: false, code, error: failure.text };
         thread.insert(op("operator.answer"));
       },
     },

@@ -12,17 +12,24 @@ import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { limits } from "../../core/limits.ts";
 import type { Incarnation } from "../shapes.ts";
-import { type ElementSource, isBasic, type OwnElement, sourceKey, type SourceState } from "./element_source.ts";
+import { type ElementSet, type ElementSource, isBasic, type OwnElement, sourceKey, type SourceState, sourceState } from "./element_source.ts";
 
 type State = SourceState & { readonly incarnation: Incarnation };
 
 /** The elements that a loaded source makes, by its hash; `undefined`: not loaded in this process. */
 export type ElementLibrary = (hash: string) => readonly Element[] | undefined;
 
+/** How an armor comes by elements from outside. */
+export type ElementSupply = {
+  readonly library: ElementLibrary;
+  /** What it is given when it begins without a checkpoint. */
+  readonly given?: ElementSet;
+};
+
 const loadWithinMs = 10_000;
 
 /** Keeps the incarnation under which the armor was last registered, and the elements it was given. */
-export function reconfiguration(library: ElementLibrary = () => undefined): Element {
+export function reconfiguration({ library, given = { own: [], sources: {} } }: ElementSupply = { library: () => undefined }): Element {
   const put = (verb: "add" | "replace") => (state: State, thread: Thread): State | undefined => {
     const { name, source } = thread.payload["element"] as ElementSource;
     if (!thread.completion) {
@@ -39,7 +46,8 @@ export function reconfiguration(library: ElementLibrary = () => undefined): Elem
     if (!made) throw new OperationError("refused", `the source makes no element "${name}"`);
     const present = thread.describe().find((one) => one.name === name);
     const own = state.own.find((one) => one.name === name);
-    const answer = { ok: true, name, version: made.version, hash };
+    const builtIn = own?.builtIn ?? present !== undefined;
+    const answer = { ok: true, name, version: made.version, hash, builtIn };
     if (own?.hash === hash) {
       thread.payload["answer"] = { ...answer, changed: false };
       return;
@@ -51,7 +59,7 @@ export function reconfiguration(library: ElementLibrary = () => undefined): Elem
     thread.reconfigure(verb === "add" ? { add: made } : { replace: made });
     thread.event({ kind: verb === "add" ? "element.added" : "element.replaced", subject: thread.self, element: name, version: made.version });
     thread.payload["answer"] = { ...answer, changed: true };
-    const entry: OwnElement = { name, hash, builtIn: own?.builtIn ?? present !== undefined };
+    const entry: OwnElement = { name, hash, builtIn };
     const next = own ? state.own.map((one) => (one === own ? entry : one)) : [...state.own, entry];
     return withOwn({ ...state, [sourceKey(hash)]: source }, next);
   };
@@ -59,7 +67,7 @@ export function reconfiguration(library: ElementLibrary = () => undefined): Elem
   return element<State>({
     name: "reconfiguration",
     version: 2,
-    state: { incarnation: { placement: 0, restart: 0 }, own: [] },
+    state: { ...sourceState(given), incarnation: { placement: 0, restart: 0 } } as State,
     migrate: (state) => ({ ...state, own: [] }) as unknown as State,
     blocking: ["element.add", "element.replace"],
     handlers: {

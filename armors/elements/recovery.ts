@@ -11,6 +11,7 @@ import type { Epoch } from "../../core/generation.ts";
 import { type ArmorId, op } from "../../core/micro_operation.ts";
 import { daemonOf, executionOf, type Role } from "../shapes.ts";
 import type { InstallOrder } from "./local_armors.ts";
+import { planOwnArmors } from "./own_placement.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
 import type { FtmBegin } from "./takeover.ts";
 
@@ -18,6 +19,8 @@ type Order = { readonly node: string; readonly placement: number; readonly atMs:
 type Volatile = {
   readonly orders: ReadonlyMap<ArmorId, Order>;
   readonly placements: number;
+  /** Armors that are ending for ever. */
+  readonly removing: readonly ArmorId[];
 };
 type Recovering = Thread<Volatile>;
 
@@ -44,7 +47,7 @@ export function recovery(self: string): Element {
       lane: "system",
     });
     const next = new Map(orders).set(armor, { node, placement, atMs: thread.nowMs });
-    thread.setVolatile({ orders: next, placements: number });
+    thread.setVolatile({ ...thread.volatile, orders: next, placements: number });
     thread.after("again", repeatAfterMs, "cluster.changed");
   };
 
@@ -52,7 +55,7 @@ export function recovery(self: string): Element {
     name: "recovery",
     version: 1,
     state: {},
-    volatile: () => ({ orders: new Map(), placements: 0 }),
+    volatile: () => ({ orders: new Map(), placements: 0, removing: [] }),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { epoch, cause, leader, durationMs } = thread.payload["begin"] as unknown as FtmBegin;
@@ -79,9 +82,32 @@ export function recovery(self: string): Element {
           if (!present || present.state === "recovering") order(thread, epoch, id, "execution", executionOf(id), present);
         }
         recoverHeartbeat(thread, epoch, usable, find("heartbeat"));
+        recoverOwn(thread, epoch, nodes, armors);
       },
     },
   });
+
+  /** Armors of the user's own: installed, recovered, and ended when they are no longer wanted. */
+  function recoverOwn(thread: Recovering, epoch: Epoch, nodes: readonly NodeView[], armors: readonly RegisteredArmor[]): void {
+    const table = thread.payload["table"] as { readonly [key: string]: Data };
+    const { install, remove } = planOwnArmors({ nodes, armors, table, lastNode: (armor) => thread.volatile.orders.get(armor)?.node });
+    for (const { armor, node, before } of install) order(thread, epoch, node, "own", armor, before);
+    for (const { armor, node } of remove) {
+      const ops = [op("epoch.guard", daemonOf(node)), op("armor.remove", daemonOf(node))];
+      thread.send({ ops, payload: { epoch, armor }, lane: "system" });
+    }
+    const ending = remove.map(({ armor }) => armor);
+    const ended = thread.volatile.removing.filter((id) => !ending.includes(id));
+    thread.setVolatile({ ...thread.volatile, removing: ending });
+    if (ended.length === 0) return;
+    for (const id of ended) {
+      thread.forgetPeer(id);
+      thread.event({ kind: "armor.removed", subject: id, node: thread.volatile.orders.get(id)?.node ?? null });
+    }
+    for (const { armor } of armors) {
+      if (armor !== thread.self) thread.send({ ops: [op("armor.forget", armor)], payload: { forget: ended }, lane: "system" });
+    }
+  }
 
   /** On a node other than the FTM's; as soon as there is one. */
   function recoverHeartbeat(

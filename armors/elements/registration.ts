@@ -26,6 +26,8 @@ export type NodeView = {
   readonly reported: boolean;
   /** Until then a silent node is only suspect. */
   readonly plannedUntilMs: number;
+  /** It takes elements by message. */
+  readonly elements: boolean;
 };
 
 /** An armor with its node; payload field `armors`. */
@@ -93,7 +95,8 @@ export function registration(self: string): Element {
           const absent = avoid.includes(id) && !draining;
           const state = left ? "left" : draining ? "draining" : reported && !absent ? "alive" : "suspect";
           const plannedUntilMs = absent ? thread.nowMs + timing.plannedAbsenceMs : 0;
-          nodes.set(id, { id, name, address, reported, state, plannedUntilMs });
+          const elements = reports.some((report) => report.node === id && report.allowElements);
+          nodes.set(id, { id, name, address, reported, state, plannedUntilMs, elements });
         }
         thread.setVolatile({ ...thread.volatile, epoch, nodes });
         for (const report of reports) setArmors(thread, report.node, report.armors);
@@ -112,12 +115,12 @@ export function registration(self: string): Element {
         }
       },
       "armors.told": (_state, thread) => {
-        const { node: id, armors } = thread.payload as unknown as { node: string; armors: ArmorReport[] };
+        const { node: id, armors, allowElements = false } = thread.payload as unknown as { node: string; armors: ArmorReport[]; allowElements?: boolean };
         const node = thread.volatile.nodes.get(id);
         if (!node || node.state === "left") return;
         // Held dead by the leader of the takeover, it speaks: a poll that found it alive from the start says nothing.
         const back = node.state === "suspect" && !node.reported && node.plannedUntilMs === 0;
-        setNode(thread, { ...node, reported: true, state: back ? "alive" : node.state });
+        setNode(thread, { ...node, reported: true, elements: allowElements, state: back ? "alive" : node.state });
         for (const { armor, incarnation } of armors) {
           const other = thread.volatile.armors.get(armor);
           if (!other || other.node === id || other.incarnation.placement === incarnation.placement) continue;
@@ -147,7 +150,7 @@ export function registration(self: string): Element {
         }
         const { id, name, address } = wanted;
         const before = nodes.get(id);
-        nodes.set(id, { id, name, address, state: "alive", reported: true, plannedUntilMs: 0 });
+        nodes.set(id, { id, name, address, state: "alive", reported: true, plannedUntilMs: 0, elements: before?.elements ?? false });
         thread.setVolatile({ ...thread.volatile, nodes });
         if (!before) thread.event({ kind: "node.joined", subject: name, node: id });
         announce(thread, id);

@@ -6,7 +6,7 @@
  */
 import { type Data, dataEqual } from "../../core/data.ts";
 import { compareEpochs } from "../../core/generation.ts";
-import type { ApplicationEntry, TableCopy, TableVersion, Tombstone } from "../shapes.ts";
+import { type ApplicationEntry, elementsKey, type OwnArmorEntry, type TableCopy, type TableVersion, type Tombstone } from "../shapes.ts";
 
 /** Payload field `store`: the whole table, or the difference from version `base`. */
 export type TableStore = {
@@ -16,6 +16,9 @@ export type TableStore = {
   readonly set: { readonly [key: string]: Data };
   readonly unset: readonly string[];
 };
+
+/** Payload field `change` of `table.change`. */
+export type TableChange = { readonly set: { readonly [key: string]: Data }; readonly unset: readonly string[] };
 
 /** Past epochs whose last version is remembered; an older copy is merged, which is always safe. */
 const lineageMax = 64;
@@ -73,32 +76,60 @@ export function mergeTables(
   const set: { [key: string]: Data } = {};
   const unset: string[] = [];
   const superseded: { name: string; revision: number; epoch: number }[] = [];
-  const names = new Set(Object.keys(theirs).filter((key) => /^(app|gone):/.test(key)).map((key) => key.slice(key.indexOf(":") + 1)));
-  for (const name of names) {
-    const [app, gone] = [`app:${name}`, `gone:${name}`];
-    const mine = (ours[app] ?? ours[gone]) as unknown as Revised | undefined;
-    const other = (theirs[app] ?? theirs[gone]) as unknown as Revised;
-    if (mine && dataEqual(mine as unknown as Data, other as unknown as Data)) continue;
-    const order = mine ? compareRevisions(other, mine) : 1;
-    const loser = order > 0 ? mine : other;
-    const before = (basis[app] ?? basis[gone]) as unknown as Revised | undefined;
-    const changed = loser && (!before || compareRevisions(loser, before) > 0);
-    if (changed) superseded.push({ name, revision: loser.revision, epoch: loser.revisionEpoch.number });
-    if (order <= 0) {
-      // Completion is a fact of either side.
-      const both = joinCompleted(ours[app], theirs[app]);
-      if (both) set[app] = both;
-      continue;
+  for (const [live, dead] of [["app", "gone"], ["armor", "gone-armor"]] as const) {
+    for (const name of namesOf(theirs, [live, dead])) {
+      const [app, gone] = [`${live}:${name}`, `${dead}:${name}`];
+      const mine = (ours[app] ?? ours[gone]) as unknown as Revised | undefined;
+      const other = (theirs[app] ?? theirs[gone]) as unknown as Revised;
+      if (mine && dataEqual(mine as unknown as Data, other as unknown as Data)) continue;
+      const order = mine ? compareRevisions(other, mine) : 1;
+      const loser = order > 0 ? mine : other;
+      const before = (basis[app] ?? basis[gone]) as unknown as Revised | undefined;
+      const changed = loser && (!before || compareRevisions(loser, before) > 0);
+      if (changed) superseded.push({ name, revision: loser.revision, epoch: loser.revisionEpoch.number });
+      if (order <= 0) {
+        // Completion is a fact of either side.
+        const both = joinCompleted(ours[app], theirs[app]);
+        if (both) set[app] = both;
+        continue;
+      }
+      const key = theirs[app] !== undefined ? app : gone;
+      set[key] = joinCompleted(theirs[app], ours[app]) ?? theirs[key]!;
+      const otherKey = key === app ? gone : app;
+      if (ours[otherKey] !== undefined) unset.push(otherKey);
     }
-    const key = theirs[app] !== undefined ? app : gone;
-    set[key] = joinCompleted(theirs[app], ours[app]) ?? theirs[key]!;
-    const otherKey = key === app ? gone : app;
-    if (ours[otherKey] !== undefined) unset.push(otherKey);
   }
   for (const [key, value] of Object.entries(theirs)) {
-    if (!/^(app|gone):/.test(key) && ours[key] === undefined) set[key] = value;
+    if (!/^(app|gone|armor|gone-armor|elements):/.test(key) && ours[key] === undefined) set[key] = value;
   }
+  mergeElements(ours, theirs, set, unset);
   return { set, unset, superseded };
+}
+
+function namesOf(table: { readonly [key: string]: Data }, kinds: readonly string[]): Set<string> {
+  const keys = Object.keys(table).filter((key) => kinds.includes(key.slice(0, key.indexOf(":"))));
+  return new Set(keys.map((key) => key.slice(key.indexOf(":") + 1)));
+}
+
+/** Elements go with the armor they belong to; those of the built-in armors stay ours where both have some. */
+function mergeElements(
+  ours: { readonly [key: string]: Data },
+  theirs: { readonly [key: string]: Data },
+  set: { [key: string]: Data },
+  unset: string[],
+): void {
+  const idOf = (entry: Data | undefined): string | undefined => (entry as OwnArmorEntry | undefined)?.id;
+  const taken = new Set(Object.entries(set).filter(([key]) => key.startsWith("armor:")).map(([, entry]) => elementsKey(idOf(entry)!)));
+  for (const [key, value] of Object.entries(theirs)) {
+    if (!key.startsWith("elements:")) continue;
+    const builtIn = !Object.entries(theirs).some(([name, entry]) => name.startsWith("armor:") && elementsKey(idOf(entry)!) === key);
+    if (taken.has(key) || (builtIn && ours[key] === undefined)) set[key] = value;
+  }
+  for (const [key, entry] of Object.entries(ours)) {
+    if (!key.startsWith("armor:")) continue;
+    const replaced = unset.includes(key) || (set[key] !== undefined && idOf(set[key]) !== idOf(entry));
+    if (replaced) unset.push(elementsKey(idOf(entry)!));
+  }
 }
 
 type Revised = Pick<ApplicationEntry, "revision" | "revisionEpoch"> & (Tombstone | ApplicationEntry);
@@ -111,6 +142,7 @@ function compareRevisions(a: Revised, b: Revised): number {
 function joinCompleted(stays: Data | undefined, other: Data | undefined): Data | undefined {
   if (stays === undefined || other === undefined) return undefined;
   const [a, b] = [stays as unknown as ApplicationEntry, other as unknown as ApplicationEntry];
+  if (!a.application || !b.application) return undefined;
   const missing = b.completed.filter((id) => !a.completed.includes(id));
   if (missing.length === 0 || !dataEqual(a.application as Data, b.application as Data) || a.restart !== b.restart) return undefined;
   return { ...a, completed: [...a.completed, ...missing] } as unknown as Data;

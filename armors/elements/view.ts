@@ -9,6 +9,7 @@ import { type Element, element } from "../../core/element.ts";
 import type { Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState } from "../shapes.ts";
+import { ownArmors } from "./own_placement.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
 
 /** Payload field `view` of `view.update`. */
@@ -18,6 +19,8 @@ export type View = {
   readonly stale: boolean;
   readonly nodes: readonly { readonly id: string; readonly name: string; readonly address: string; readonly state: string; readonly absent: boolean }[];
   readonly armors: readonly RegisteredArmor[];
+  /** Names of armors of the user's own, by id. */
+  readonly names: { readonly [armor: string]: string };
   readonly applications: readonly {
     readonly name: string;
     readonly desired: string;
@@ -81,17 +84,25 @@ function build(payload: { readonly [field: string]: Data }): View {
   const instances = payload["instances"] as unknown as { readonly [id: string]: InstanceReport & { readonly node: string } };
   const placed = payload["placed"] as { readonly [id: string]: { readonly node: string } };
   const entries = Object.keys(table).filter((key) => key.startsWith("app:")).sort().map((key) => table[key] as unknown as ApplicationEntry);
+  const own = ownArmors(table);
+  const missing = own.filter(({ id }) => !armors.some(({ armor }) => armor === id)).map(({ id }) => unplaced(id));
   return {
     epoch: payload["epoch"] as Epoch,
     stale: !hasMajority(nodes),
     nodes: nodes.map(({ id, name, address, state, plannedUntilMs }) => ({ id, name, address, state, absent: state === "suspect" && plannedUntilMs > 0 })),
-    armors,
+    armors: [...armors, ...missing],
+    names: Object.fromEntries(own.map(({ id, name }) => [id, name])),
     applications: entries.map((entry) => {
       const { application: { name }, desired, revision } = entry;
       const views = instanceIds(entry).map((id) => instanceView(entry, id, instances[`${id} ${entry.serial}`], placed[`${id} ${entry.serial}`]?.node));
       return { name, desired, state: summary(desired, views.map(({ state }) => state)), revision, instances: views };
     }),
   };
+}
+
+/** An armor that runs nowhere for now. */
+function unplaced(armor: string): RegisteredArmor {
+  return { armor, role: "own", node: "", pid: null, state: "recovering", incarnation: { placement: 0, restart: 0 }, generation: null, elements: [] };
 }
 
 /** One state for an application: that of its instances if they agree, else the one an operator should look at. */

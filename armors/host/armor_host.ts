@@ -27,6 +27,8 @@ export interface ArmorSurroundings {
   command(command: HostCommand): void;
   /** Do blocking work. */
   work(kind: string, args: Data): Promise<Data>;
+  /** The elements have changed. */
+  reconfigured?(): void;
   /** Something has been committed: the armor works. */
   committed?(): void;
   /** One line for the armor's own log. */
@@ -76,7 +78,9 @@ export class ArmorHost {
     try {
       const now = Math.max(this.#clock.nowMs(), this.#lastMs);
       this.#lastMs = now;
-      this.#perform(this.kernel.step(event, now));
+      const effects = this.kernel.step(event, now);
+      this.#perform(effects);
+      if (effects.commits.some(({ versions, removed }) => versions ?? removed)) this.surroundings.reconfigured?.();
     } catch (error) {
       this.fail(error);
     }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { rmSync } from "node:fs";
 import process from "node:process";
 import type { Clock } from "../../core/clock.ts";
 import type { DataRecord } from "../../core/data.ts";
@@ -30,28 +31,31 @@ export interface ArmorSystem {
   readonly clock: Clock;
   /** @throws If it cannot be started. */
   start(role: Role, armor: string, flags: readonly string[]): DetachedProcess;
-  /** A process of this node with this role. */
-  find(role: Role): ProcessIdentity | undefined;
+  /** A process of this node that is this armor. */
+  find(role: Role, armor: string): ProcessIdentity | undefined;
+  /** An armor that is removed for ever leaves nothing behind. */
+  forget(armor: string): void;
   isAlive(identity: ProcessIdentity): boolean;
   killAndConfirm(identity: ProcessIdentity, signal: NodeJS.Signals, timeoutMs: number): Promise<boolean>;
 }
 
 /** Armors as processes of this machine. */
 export function armorSystem(data: DataDir): ArmorSystem {
-  const isOurs = (argv: readonly string[], role: Role): boolean => {
-    const at = argv.indexOf("--data-dir");
-    return argv[argv.indexOf("--role") + 1] === role && at >= 0 && argv[at + 1] === data.path;
+  const isOurs = (argv: readonly string[], role: Role, armor: string): boolean => {
+    const value = (flag: string): string | undefined => (argv.includes(flag) ? argv[argv.indexOf(flag) + 1] : undefined);
+    return value("--role") === role && value("--data-dir") === data.path && (role !== "own" || value("--armor") === armor);
   };
   return {
     clock: systemClock,
     start: (role, armor, flags) =>
       spawnDetached({
-        argv: [...selfArgv(), "--role", role, "--data-dir", data.path, ...flags],
+        argv: [...selfArgv(), "--role", role, "--data-dir", data.path, ...(role === "own" ? ["--armor", armor] : []), ...flags],
         env: cleanEnvironment(process.env),
         logFile: data.armorLog(armor),
       }),
-    find: (role) => {
-      const pid = findByArguments((argv) => isOurs(argv, role))[0];
+    forget: (armor) => rmSync(data.armor(armor), { recursive: true, force: true }),
+    find: (role, armor) => {
+      const pid = findByArguments((argv) => isOurs(argv, role, armor))[0];
       return pid === undefined ? undefined : identify(pid);
     },
     isAlive,
@@ -77,7 +81,7 @@ export class ArmorProcesses {
     };
     const before = this.#tracked.get(armor)?.process ?? old;
     this.#tracked.delete(armor);
-    await this.#endOlder(role, before);
+    await this.#endOlder(role, armor, before);
     const options = ["--incarnation", `${incarnation.placement}.${incarnation.restart}`, "--epoch", generationText(generation)];
     try {
       const child = this.system.start(role, armor, options);
@@ -97,7 +101,7 @@ export class ArmorProcesses {
   /** Command `process.watch`: an armor from before this daemon's start. */
   watch(args: DataRecord): void {
     const { armor, role, process: identity } = args as unknown as { armor: string; role: Role; process: ProcessIdentity | null };
-    const found = identity ?? this.system.find(role);
+    const found = identity ?? this.system.find(role, armor);
     if (!found || !this.system.isAlive(found)) {
       this.system.clock.after(0, () => this.local("armor.gone", { armor, process: identity, cause: "found dead" }));
       return;
@@ -135,12 +139,13 @@ export class ArmorProcesses {
     });
   }
 
-  /** Command `armor.end`: removed or fenced; its end is not reported. */
+  /** Command `armor.end`: removed or fenced; its end is not reported. `forget`: removed for ever. */
   async end(args: DataRecord): Promise<void> {
-    const { armor, process: identity } = args as unknown as { armor: string; process: ProcessIdentity | null };
+    const { armor, process: identity, forget = false } = args as unknown as { armor: string; process: ProcessIdentity | null; forget?: boolean };
     const before = this.#tracked.get(armor)?.process ?? identity;
     this.#tracked.delete(armor);
     if (before) await this.system.killAndConfirm(before, "SIGKILL", killWithinMs);
+    if (forget) this.system.forget(armor);
   }
 
   /** End everything: the node leaves. */
@@ -160,10 +165,10 @@ export class ArmorProcesses {
     }
   }
 
-  async #endOlder(role: Role, before: ProcessIdentity | null): Promise<void> {
+  async #endOlder(role: Role, armor: string, before: ProcessIdentity | null): Promise<void> {
     if (before) await this.system.killAndConfirm(before, "SIGKILL", killWithinMs);
     else {
-      const left = this.system.find(role);
+      const left = this.system.find(role, armor);
       if (left) await this.system.killAndConfirm(left, "SIGKILL", killWithinMs);
     }
   }

@@ -12,6 +12,7 @@ import type { Frame } from "../../core/frame.ts";
 import type { Generation } from "../../core/generation.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import type { FrameLink, LinkHandlers } from "../../transports/frame_link.ts";
+import type { ElementSet } from "../elements/element_source.ts";
 import type { Role } from "../shapes.ts";
 
 /** First thing an armor says. */
@@ -25,6 +26,9 @@ export type Register = {
   readonly elements: readonly DataRecord[];
 };
 
+/** What the armor is made of now: it is not what it was when it registered. */
+export type Described = { readonly type: "described"; readonly elements: readonly DataRecord[] };
+
 /** The daemon's answer. */
 export type Registered = {
   readonly type: "registered";
@@ -37,6 +41,10 @@ export type Registered = {
   readonly generation: Generation;
   /** What a new FTM starts from. */
   readonly begin: DataRecord | null;
+  /** What the armor is given if it begins without a checkpoint. */
+  readonly given: ElementSet | null;
+  /** This node takes elements by message. */
+  readonly allowElements: boolean;
 };
 
 /** The way to another node is there: what waits for it may be sent again at once. */
@@ -46,7 +54,7 @@ export type LinkUp = { readonly type: "link-up" };
 export type Refused = { readonly type: "refused"; readonly reason: string };
 
 /** Anything on a local link. */
-export type LocalFrame = Frame | Register | Registered | LinkUp | Refused;
+export type LocalFrame = Frame | Register | Described | Registered | LinkUp | Refused;
 
 /** How an armor holds on to its daemon. */
 export interface DaemonLinkOptions {
@@ -79,6 +87,11 @@ export class DaemonLink {
     if (this.#open) this.#link?.send(encode(frame));
   }
 
+  /** Say what the armor is made of; a later registration says it again. */
+  describe(elements: readonly DataRecord[]): void {
+    if (this.#open) this.#link?.send(encode({ type: "described", elements } satisfies Described));
+  }
+
   #connect(): void {
     const { connect, clock, register, onRegistered, onFrame, onLinkUp, onRefused } = this.options;
     this.#link = connect({
@@ -92,7 +105,7 @@ export class DaemonLink {
             onRegistered(frame);
           } else if (frame.type === "link-up") onLinkUp();
           else if (frame.type === "refused") onRefused(frame.reason);
-          else if (frame.type !== "register") onFrame(frame);
+          else if (frame.type !== "register" && frame.type !== "described") onFrame(frame);
         }
       },
       onClose: (reason, error) => {

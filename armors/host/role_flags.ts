@@ -10,7 +10,7 @@ import { UsageError } from "../../core/errors.ts";
 import { formatAddress, isWildcard, parseAddress } from "../../transports/address.ts";
 
 /** The processes one executable can be. Operators start `daemon`; daemons start the others. */
-export const roles = ["daemon", "daemon-process", "guard", "ftm", "heartbeat", "execution"] as const;
+export const roles = ["daemon", "daemon-process", "guard", "ftm", "heartbeat", "execution", "own"] as const;
 
 /** One of {@link roles}. */
 export type Role = (typeof roles)[number];
@@ -36,6 +36,8 @@ export interface RoleOptions {
   readonly allowInjection: boolean;
   /** Of an armor started by its daemon; the daemon's own notation. */
   readonly incarnation?: string;
+  /** Id of an armor of one's own. */
+  readonly armor?: string;
   /** Of an FTM started by a daemon; the daemon's own notation. */
   readonly epoch?: string;
 }
@@ -92,6 +94,7 @@ export const roleFlags: readonly RoleFlag[] = [
     flag: "--allow-injection", key: "allowInjection", requiredBy: [],
     help: "accept injected faults, for tests (default: refuse)",
   },
+  { flag: "--armor", key: "armor", value: "ID", requiredBy: [] },
   { flag: "--incarnation", key: "incarnation", value: "TEXT", requiredBy: [] },
   { flag: "--epoch", key: "epoch", value: "TEXT", requiredBy: [] },
 ];

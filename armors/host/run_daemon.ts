@@ -20,9 +20,10 @@ import { type LinkPeer, type LinkRefusal, type RunningHttp2Server, startHttp2Ser
 import { readSecretFile } from "../../transports/secret.ts";
 import type { TlsIdentity } from "../../transports/tls_identity.ts";
 import { daemonArmor } from "../daemon_armor.ts";
+import type { ElementSet } from "../elements/element_source.ts";
 import type { OperationAnswer } from "../elements/operator.ts";
 import type { RoleOptions } from "./role_flags.ts";
-import { type ArmorReport, daemonOf } from "../shapes.ts";
+import { type ArmorReport, daemonOf, elementsKey } from "../shapes.ts";
 import { version } from "../version.ts";
 import { createApi, type LogPlace } from "./api.ts";
 import { ArmorHost } from "./armor_host.ts";
@@ -30,13 +31,14 @@ import { ArmorProcesses, armorSystem } from "./armor_processes.ts";
 import { openCheckpointFiles } from "./checkpoint_file.ts";
 import { writeDaemonEnd } from "./daemon_end.ts";
 import { dataDir } from "./data_dir.ts";
+import { ElementLoader, hashOf } from "./element_loader.ts";
 import { EventStore, type StoredEvent } from "./event_store.ts";
 import { guardSystem, GuardWatch } from "./guard_watch.ts";
 import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
 import { readIdentity, unjoined, writeIdentity } from "./identity.ts";
 import { forgetConfiguration, storedApplications } from "./initial_configuration.ts";
 import { joinCluster } from "./join.ts";
-import type { LinkUp, LocalFrame, Refused, Register } from "./local_link.ts";
+import type { LinkUp, LocalFrame, Refused, Register, Registered } from "./local_link.ts";
 import { tryLock } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
 import { connectWithinMs, Peers } from "./peers.ts";
@@ -78,10 +80,20 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   const store = openCheckpointFiles(data.armor(armor), armor, "disk");
   const restored = store.restore();
   const saved: Generation = restored.records.at(-1)?.generation ?? restored.snapshot?.generation ?? { epoch: 0, node: id, counter: 0 };
+  const loader = new ElementLoader();
+  const builtIn = daemonArmor({
+    id,
+    name,
+    address,
+    boot: bootId(),
+    bootstrap: identity.bootstrap,
+    allowElements: options.allowElements,
+    supply: { library: loader.library },
+  });
   const kernel = new Microkernel({
     armor,
     generation: restored.complete ? saved : { ...saved, counter: saved.counter + 1 },
-    elements: daemonArmor({ id, name, address, boot: bootId(), bootstrap: identity.bootstrap }),
+    elements: await loader.compose(builtIn, restored),
     random: systemRandom,
     eventSink: armor,
     diagnose: ({ op, element, code, error }) => log(`${op} at ${element || "no element"}: ${code}: ${error instanceof Error ? error.stack : String(error)}`),
@@ -96,7 +108,9 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     state: "running",
     incarnation: { placement: 0, restart: Number(options.incarnation ?? 0) },
     generation: kernel.generation,
-    elements: kernel.describe(),
+    get elements() {
+      return kernel.describe();
+    },
   };
 
   // Frames.
@@ -134,9 +148,11 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     send: (frame) => router.fromHere(frame),
     command: (command) => perform(command),
     work: async (kind, args) => {
+      if (kind === "element.load") return await loader.work(args, options.allowElements, log);
       if (kind !== "node.probe") throw new Error(`no work of kind "${kind}"`);
       return await probeNode(args as DataRecord, { peers, armor, listenHost: listen.host, key: keyOf(armor), cluster: identity!.cluster });
     },
+    reconfigured: () => queueMicrotask(() => host.local("armor.described", { armor, elements: kernel.describe() as Data })),
     log,
   });
 
@@ -192,6 +208,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
         for (const bytes of frames) {
           const frame = decode(bytes) as LocalFrame;
           if (frame.type === "register") registered = register(link, frame);
+          else if (registered !== undefined && frame.type === "described") host.local("armor.described", { armor: registered, elements: frame.elements });
           else if (registered !== undefined && "from" in frame && frame.from === registered) router.fromHere(frame, bytes);
         }
       },
@@ -213,14 +230,16 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     processes.adopt(of, identityOf);
     router.attach(of, link);
     const answer = {
-      type: "registered",
+      type: "registered" as const,
       key: keyOf(of),
       cluster: identity!.cluster,
       node: id,
       host: listen.host,
       generation: generation ?? kept?.generation ?? kernel.generation,
       begin: kept?.begin ?? null,
-    };
+      given: ((kernel.state("table_replica") as DataRecord)[elementsKey(of)] ?? null) as ElementSet | null,
+      allowElements: options.allowElements,
+    } satisfies Registered;
     link.send(encode(answer));
     host.local("armor.registered", { armor: of, role, process: identityOf, generation: answer.generation, elements: elements as Data });
     host.dispatch({ kind: "link-up" });
@@ -238,7 +257,10 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
           waiting.delete(asked);
           resolve(answer);
         });
-        host.local("operator.request", { request: asked, operation, args });
+        // The hash is this daemon's own finding, whatever the client says.
+        const source = args["source"];
+        const checked = typeof source === "string" ? { ...args, hash: hashOf(source) } : args;
+        host.local("operator.request", { request: asked, operation, args: checked });
       });
     },
     log: (application, instance) => findLog(application, instance),
@@ -284,7 +306,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   });
   host.local("clock.wall", { offsetMs: Date.now() - nowMs() });
   setInterval(() => host.local("clock.wall", { offsetMs: Date.now() - nowMs() }), 60_000);
-  host.start({ self: self as unknown as Data, bootId: bootId() });
+  host.start({ self: { ...self } as unknown as Data, bootId: bootId() });
   const configured = storedApplications(data);
   if (configured) host.local("configuration.begin", { applications: configured as unknown as Data });
   if (restored.damage.length > 0) host.local("checkpoint.restored", { damage: [...restored.damage], complete: restored.complete, epochSeen: events.lastEpoch });

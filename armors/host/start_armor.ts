@@ -6,6 +6,7 @@
  */
 import process from "node:process";
 import { parseRoleFlags, type RoleOptions } from "./role_flags.ts";
+import type { CheckpointStore, Restored } from "../../core/checkpoint_store.ts";
 import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
 import type { Element } from "../../core/element.ts";
@@ -15,11 +16,15 @@ import { compareGenerations, type Generation } from "../../core/generation.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import type { Payload } from "../../core/payload.ts";
 import { connectLink } from "../../transports/http2_client.ts";
-import type { Role } from "../shapes.ts";
-import { executionOf } from "../shapes.ts";
+import type { ElementSet } from "../elements/element_source.ts";
+import type { ElementSupply } from "../elements/reconfiguration.ts";
+import { compareVersions } from "../elements/table_version.ts";
+import type { FtmBegin } from "../elements/takeover.ts";
+import { elementsKey, executionOf, type Role } from "../shapes.ts";
 import { ArmorHost } from "./armor_host.ts";
 import { openCheckpointFiles } from "./checkpoint_file.ts";
 import { dataDir, type DataDir } from "./data_dir.ts";
+import { ElementLoader } from "./element_loader.ts";
 import { openHeartbeats, type Heartbeats } from "./heartbeats.ts";
 import { readIdentity } from "./identity.ts";
 import { DaemonLink, type Registered } from "./local_link.ts";
@@ -33,7 +38,10 @@ import { systemRandom } from "./system_random.ts";
 /** What an armor's own host adds to the loop: commands and blocking work of its kind. */
 export interface ArmorKind {
   readonly armor: string;
-  readonly elements: readonly Element[];
+  /** What it is made of before anything from outside. */
+  readonly elements: (supply: ElementSupply) => readonly Element[];
+  /** What it is made of from outside, where it begins without a checkpoint, is in the daemon's answer. */
+  readonly given: (answer: Registered) => ElementSet | undefined;
   /** The FTM's state is kept by the daemons. */
   readonly keepsCheckpoint: boolean;
   readonly asksOtherNodes: boolean;
@@ -52,34 +60,43 @@ export async function startArmor(role: string, argv: readonly string[]): Promise
   const data = dataDir(options.dataDir);
   const identity = readIdentity(data.identity);
   if (!identity) throw new ArmorError("no_daemon", `Cannot start ${role}: there is no node in ${JSON.stringify(options.dataDir)}; start one with --role daemon`);
-  const kind = await kindOf(role as Role, identity.id, data);
+  const kind = await kindOf(role as Role, identity.id, data, options);
   const generation = options.epoch === undefined ? undefined : parseGeneration(options.epoch);
-  return new Promise((resolve) => runArmor(kind, role as Role, data, generation, options, resolve));
+  return new Promise((resolve, reject) => void runArmor(kind, role as Role, data, generation, options, resolve).catch(reject));
 }
 
-async function kindOf(role: Role, node: string, data: DataDir): Promise<ArmorKind> {
+async function kindOf(role: Role, node: string, data: DataDir, { armor: own }: RoleOptions): Promise<ArmorKind> {
+  const given = (answer: Registered): ElementSet | undefined => answer.given ?? undefined;
   if (role === "ftm") {
     const { faultToleranceManager } = await import("../fault_tolerance_manager.ts");
-    return { armor: "ftm", elements: faultToleranceManager({ node }), keepsCheckpoint: false, asksOtherNodes: true };
+    const elements = (supply: ElementSupply): Element[] => faultToleranceManager({ node, supply });
+    return { armor: "ftm", elements, given: ftmElements, keepsCheckpoint: false, asksOtherNodes: true };
   }
   if (role === "heartbeat") {
     const { heartbeatArmor } = await import("../heartbeat_armor.ts");
-    return { armor: "heartbeat", elements: heartbeatArmor({ node }), keepsCheckpoint: true, asksOtherNodes: true };
+    const elements = (supply: ElementSupply): Element[] => heartbeatArmor({ node, supply });
+    return { armor: "heartbeat", elements, given, keepsCheckpoint: true, asksOtherNodes: true };
+  }
+  if (role === "own") {
+    const { ownArmor } = await import("../own_armor.ts");
+    if (own === undefined) throw new ArmorError("usage", "option \"--armor\" is missing: an armor of one's own is started by its daemon; see armor install --help");
+    return { armor: own, elements: ownArmor, given, keepsCheckpoint: true, asksOtherNodes: false };
   }
   const { executionArmor } = await import("../execution_armor.ts");
   const { programHost, programSystem } = await import("./program_host.ts");
   const armor = executionOf(node);
-  return { armor, elements: executionArmor({ node }), keepsCheckpoint: true, asksOtherNodes: false, ...programHost(programSystem(data, logLine)) };
+  const elements = (supply: ElementSupply): Element[] => executionArmor({ node, supply });
+  return { armor, elements, given, keepsCheckpoint: true, asksOtherNodes: false, ...programHost(programSystem(data, logLine)) };
 }
 
-function runArmor(
+async function runArmor(
   kind: ArmorKind,
   role: Role,
   data: DataDir,
   ordered: Generation | undefined,
   options: RoleOptions,
   end: (status: number) => void,
-): void {
+): Promise<void> {
   const run = openRunDir(data);
   const self = identify(process.pid);
   if (!self) throw new ArmorError("no_proc", "Cannot start: /proc is not readable");
@@ -87,15 +104,16 @@ function runArmor(
   let heartbeats: Heartbeats | undefined;
   let registered: Registered | undefined;
   let started = false;
-  /** What is wrong with the checkpoint; told once the armor runs. */
-  let damage: Payload | undefined;
   /** Came before the armor knew what it starts from. */
   const early: Frame[] = [];
   const log = logLine;
 
   const again = options.incarnation !== undefined && !options.incarnation.endsWith(".0");
-  // Started by the daemon: the generation is known, and restoring needs nobody.
-  if (ordered) host = makeHost(kind, data, ordered, again, surround(), (found) => (damage = found));
+  const loader = new ElementLoader();
+
+  // Started by the daemon: the generation is known, and restoring a checkpoint needs nobody.
+  let opened = ordered && openState(kind, data, ordered, again);
+  if (opened?.restored?.snapshot && opened.follows) host = await makeHost(kind, data, opened, loader, undefined, surround());
 
   const link = new DaemonLink({
     connect: (handlers) => connectLink({ address: { path: run.socket }, ...handlers }),
@@ -111,7 +129,7 @@ function runArmor(
     onRegistered: (answer) => {
       const first = registered === undefined;
       registered = answer;
-      if (first) void begin(answer);
+      if (first) begin(answer).catch(fail);
       else host?.dispatch({ kind: "link-up" });
     },
     onFrame: (frame) => {
@@ -127,7 +145,11 @@ function runArmor(
   });
 
   async function begin(answer: Registered): Promise<void> {
-    host ??= makeHost(kind, data, answer.generation, again, surround(), (found) => (damage = found));
+    opened ??= openState(kind, data, answer.generation, again);
+    if (!host) {
+      host = await makeHost(kind, data, opened, loader, kind.given(answer), surround());
+      link.describe(host.kernel.describe());
+    }
     heartbeats = await openHeartbeats({
       armor: kind.armor,
       run,
@@ -139,10 +161,16 @@ function runArmor(
       local: (op, payload) => host!.local(op, payload),
     });
     host.start({ bootId: bootId() });
-    if (damage) host.local("checkpoint.restored", damage);
+    const { damage = [], complete = true } = opened.restored ?? {};
+    if (damage.length > 0) host.local("checkpoint.restored", { damage: [...damage], complete });
     if (answer.begin) host.local("ftm.begin", { begin: answer.begin });
     started = true;
     for (const frame of early.splice(0)) host.frame(frame);
+  }
+
+  function fail(error: unknown): never {
+    log(`armor "${kind.armor}" cannot begin: ${describeError(error)}`);
+    process.exit(70);
   }
 
   function surround(): Omit<ConstructorParameters<typeof ArmorHost>[1], "store"> {
@@ -158,41 +186,71 @@ function runArmor(
         } else if (command.kind === "dead-letter") log(`dead letter: ${JSON.stringify(command.args["failure"])}`);
         else kind.command?.(command, (op, payload) => host!.local(op, payload));
       },
-      work: (name, args) => kind.work?.(name, args) ?? Promise.reject(new Error(`no work of kind "${name}"`)),
+      work: (name, args) => {
+        if (name === "element.load") return loader.work(args, registered?.allowElements === true, log);
+        return kind.work?.(name, args) ?? Promise.reject(new Error(`no work of kind "${name}"`));
+      },
+      reconfigured: () => link.describe(host!.kernel.describe()),
       log,
     };
   }
 }
 
-function makeHost(
-  kind: ArmorKind,
-  data: DataDir,
-  ordered: Generation,
-  again: boolean,
-  surroundings: Omit<ConstructorParameters<typeof ArmorHost>[1], "store">,
-  damaged: (found: Payload) => void,
-): ArmorHost {
-  const store = kind.keepsCheckpoint ? openCheckpointFiles(data.armor(kind.armor), kind.armor, surroundings.durability) : undefined;
+/** What an armor finds of itself at its start. */
+type Opened = {
+  readonly store: CheckpointStore | undefined;
+  readonly attempts: RestoreAttempts | undefined;
+  readonly restored: Restored | undefined;
+  /** The checkpoint goes on under the ordered generation; otherwise the armor begins anew. */
+  readonly follows: boolean;
+  readonly generation: Generation;
+  /** It is not the generation under which the checkpoint was written. */
+  readonly renewed: boolean;
+};
+
+function openState(kind: ArmorKind, data: DataDir, ordered: Generation, again: boolean): Opened {
+  const store = kind.keepsCheckpoint ? openCheckpointFiles(data.armor(kind.armor), kind.armor, "process") : undefined;
   const attempts = store && new RestoreAttempts(`${data.armor(kind.armor)}/attempts`);
   if (attempts && !attempts.begin()) process.exit(poisonedStatus);
   const restored = store?.restore();
   const saved = restored?.records.at(-1)?.generation ?? restored?.snapshot?.generation;
   const complete = restored?.complete ?? true;
-  const unsynced = store !== undefined && surroundings.durability === "process" && !markBoot(`${data.armor(kind.armor)}/boot`, bootId());
+  const unsynced = store !== undefined && !markBoot(`${data.armor(kind.armor)}/boot`, bootId());
   const { follows, generation } = restoredGeneration({ ordered, again, saved, complete, unsynced });
+  const renewed = saved !== undefined && compareGenerations(saved, generation) !== 0;
+  return { store, attempts, restored, follows, generation, renewed };
+}
+
+/** @param given What it is made of besides, if it begins without a checkpoint. */
+async function makeHost(
+  kind: ArmorKind,
+  data: DataDir,
+  { store, attempts, restored, follows, generation, renewed }: Opened,
+  loader: ElementLoader,
+  given: ElementSet | undefined,
+  surroundings: Omit<ConstructorParameters<typeof ArmorHost>[1], "store">,
+): Promise<ArmorHost> {
+  const supply = { library: loader.library, ...(given && { given }) };
+  const elements = await loader.compose(kind.elements(supply), follows ? restored : undefined, given);
   const kernel = new Microkernel({
     armor: kind.armor,
     generation,
-    elements: kind.elements,
+    elements,
     random: systemRandom,
     eventSink: sinkOf(data),
     diagnose: ({ op, element, code, error }) => surroundings.log(`${op} at ${element || "no element"}: ${code}: ${describeError(error)}`),
     ...(follows && restored?.snapshot && { restored: { snapshot: restored.snapshot, records: restored.records } }),
   });
   const host = new ArmorHost(kernel, { ...surroundings, store, committed: () => attempts?.settle() });
-  if (restored && restored.damage.length > 0) damaged({ damage: [...restored.damage], complete });
-  if (saved && compareGenerations(saved, generation) !== 0) kernel.needsSnapshot = true;
+  if (renewed) kernel.needsSnapshot = true;
   return host;
+}
+
+/** The FTM keeps no checkpoint: what it was given is in the application table it starts from. */
+function ftmElements({ begin }: Registered): ElementSet | undefined {
+  const { reports = [] } = (begin ?? {}) as unknown as Partial<FtmBegin>;
+  const tables = reports.map(({ table }) => table).sort((a, b) => compareVersions(b.version, a.version));
+  return tables[0]?.entries[elementsKey("ftm")] as unknown as ElementSet | undefined;
 }
 
 function sinkOf(data: DataDir): string {

@@ -40,8 +40,9 @@ export function statusDocument({ kernel, node, cluster, nowMs, self }: StatusOpt
   });
   const shown = armors.map(({ armor, role, node: at, pid, state, incarnation, generation, elements }) => ({
     id: armor,
+    ...(view?.names?.[armor] !== undefined && { name: view.names[armor] }),
     role,
-    node: names.get(at) ?? at,
+    node: at === "" ? null : names.get(at) ?? at,
     pid,
     state,
     incarnation: `${incarnation.placement}.${incarnation.restart}`,

@@ -61,7 +61,7 @@ class Cluster {
       this.library.clear();
       const { own, source } = ownElements(saved?.elements.get("reconfiguration")?.state);
       for (const { hash } of own) this.library.set(hash, tally(source(hash)).map(guarded));
-      const made = composed([...basicElements((hash) => this.library.get(hash)), waiter, ...builtIn], own, ({ hash, name }) =>
+      const made = composed([...basicElements({ library: (hash) => this.library.get(hash) }), waiter, ...builtIn], own, ({ hash, name }) =>
         this.library.get(hash)?.find((one) => one.name === name));
       return made;
     });

@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
+import { decode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
+import type { Message } from "../../core/message.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
 import { registration } from "../../armors/elements/registration.ts";
@@ -24,6 +26,13 @@ function begin(avoid: readonly string[] = []) {
   kernel.step({ kind: "local", op: "ftm.begin", payload: { begin: payload as unknown as Data } }, 1_000);
   return {
     tell: () => kernel.step({ kind: "local", op: "armors.told", payload: { node: "b", armors: [] } }, 1_100),
+    /** @returns Whom it has sent `armor.remove`. */
+    report: (node: string, placement: number) => {
+      const armor = { armor: "heartbeat", role: "heartbeat", pid: 1, state: "running", incarnation: { placement, restart: 0 }, generation: null, elements: [] };
+      const { commits } = kernel.step({ kind: "local", op: "armors.told", payload: { node, armors: [armor] } }, 1_200);
+      const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ peer, body }) => ({ peer, message: decode(body) as Message }));
+      return sent.filter(({ message }) => message.ops.some(({ name }) => name === "armor.remove")).map(({ peer, message }) => `${peer} ${String(message.payload["placement"])}`);
+    },
     state: () => (kernel.volatile("registration") as { nodes: ReadonlyMap<string, { state: string }> }).nodes.get("b")!.state,
   };
 }
@@ -39,4 +48,11 @@ test("a daemon that speaks while it leaves as planned stays suspect", () => {
   const ftm = begin(["b"]);
   ftm.tell();
   expect(ftm.state()).toBe("suspect");
+});
+
+test("of two placements of an armor the earlier is ended, whichever is reported first", () => {
+  const late = begin();
+  expect([late.report("a", 7), late.report("b", 5)]).toEqual([[], ["daemon@b 5"]]);
+  const early = begin();
+  expect([early.report("a", 5), early.report("b", 7), early.report("b", 7)]).toEqual([[], ["daemon@a 5"], []]);
 });

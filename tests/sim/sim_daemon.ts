@@ -118,6 +118,7 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
         return machine.child(process, startSimArmor(node, role, of, generation, again));
       },
       find: (role) => machine.all(role)[0]?.identity,
+      forget: () => {},
       isAlive: (identity) => machine.find(identity) !== undefined,
       killAndConfirm: (identity, signal, timeoutMs) => process.killAndConfirm(identity, signal, timeoutMs),
     },

@@ -1,0 +1,64 @@
+/**
+ * Where armors of the user's own belong: what the FTM installs and removes, from
+ * the application table and the daemons' reports.
+ *
+ * @module
+ */
+import type { Data } from "../../core/data.ts";
+import type { ArmorId } from "../../core/micro_operation.ts";
+import { hasMajority, type OwnArmorEntry } from "../shapes.ts";
+import type { NodeView, RegisteredArmor } from "./registration.ts";
+
+/** What is known in one round. */
+export type OwnSituation = {
+  readonly nodes: readonly NodeView[];
+  readonly armors: readonly RegisteredArmor[];
+  readonly table: { readonly [key: string]: Data };
+  /** The node on which an armor was last ordered. */
+  lastNode(armor: ArmorId): string | undefined;
+};
+
+/** What is to be done. */
+export type OwnPlan = {
+  /** `before`: it is there and needs its process again. */
+  readonly install: readonly { readonly armor: ArmorId; readonly node: string; readonly before: RegisteredArmor | undefined }[];
+  /** No longer in the table. */
+  readonly remove: readonly RegisteredArmor[];
+};
+
+/** The armors of the user's own, by name. */
+export function ownArmors(table: { readonly [key: string]: Data }): OwnArmorEntry[] {
+  const keys = Object.keys(table).filter((key) => key.startsWith("armor:")).sort();
+  return keys.map((key) => table[key] as unknown as OwnArmorEntry);
+}
+
+/**
+ * Compare what is with what should be. Nothing is placed before every node that
+ * may hold an armor has reported; one that has failed for good stays where it
+ * is, because it would begin anew elsewhere.
+ */
+export function planOwnArmors({ nodes, armors, table, lastNode }: OwnSituation): OwnPlan {
+  const wanted = ownArmors(table);
+  const ids = new Set(wanted.map(({ id }) => id));
+  const remove = armors.filter(({ role, armor }) => role === "own" && !ids.has(armor));
+  const usable = nodes.filter(({ state, reported }) => state === "alive" && reported);
+  const certain = hasMajority(nodes) && nodes.every(({ state, reported }) => reported || state === "failed" || state === "left");
+  const load = new Map(usable.map(({ id }) => [id, armors.filter(({ role, node }) => role === "own" && node === id).length]));
+  const install: OwnPlan["install"][number][] = [];
+  for (const { id, node: preferred } of wanted) {
+    const before = armors.find(({ armor }) => armor === id);
+    if (before) {
+      const again = before.state === "recovering" && usable.some((node) => node.id === before.node);
+      if (again) install.push({ armor: id, node: before.node, before });
+      continue;
+    }
+    if (!certain) continue;
+    const last = lastNode(id);
+    const cost = (node: NodeView): number => (node.id === last ? 0 : node.name === preferred ? 1 : 2 + load.get(node.id)!);
+    const target = usable.filter(({ elements }) => elements).sort((a, b) => cost(a) - cost(b) || (a.id < b.id ? -1 : 1))[0];
+    if (!target) continue;
+    install.push({ armor: id, node: target.id, before: undefined });
+    load.set(target.id, load.get(target.id)! + 1);
+  }
+  return { install, remove };
+}
