@@ -52,7 +52,8 @@ export function changeApplication(table: Table, payload: Payload, version: Table
     case "application.stop":
       return entry.desired === "stopped" ? same : changed({ desired: "stopped" });
     case "application.start":
-      return entry.desired === "running" ? same : changed({ desired: "running", completed: [] });
+      // Counted as a restart: what has completed runs anew by the operator's word alone.
+      return entry.desired === "running" ? same : changed({ desired: "running", restart: entry.restart + 1, completed: [] });
     case "application.restart":
       return changed({ desired: "running", restart: entry.restart + 1, completed: [] });
     case "application.remove":

@@ -114,7 +114,6 @@ export function applicationTable(node: string): Element {
           thread.finish();
           return;
         }
-        thread.event({ kind: "application.completed", subject: instance, node: thread.payload["node"] as string });
         thread.insert(op("table.commit"), op("cluster.changed"));
         return change(state, thread, { [`app:${name}`]: { ...entry, completed: [...entry.completed, instance] } });
       },

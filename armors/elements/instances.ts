@@ -97,7 +97,7 @@ export function instances(node: string): Element {
     }
     if (renewed) return stop(thread, { ...next, history: noRestarts, crashLoop: false }, "start");
     if (before.state === "stopping") return { ...next, afterwards: "start" };
-    const idle = before.state === "stopped" || before.state === "pending" || (before.state === "completed" && before.order.desired === "stopped");
+    const idle = before.state === "stopped" || before.state === "pending";
     return idle ? launch(thread, next) : next;
   };
 
@@ -131,6 +131,7 @@ export function instances(node: string): Element {
             const stopping = { stopping: instance.state === "stopping", graceMs: timing.stopGraceMs };
             thread.command({ kind: "program.adopt", args: { id: order.id, launch: number, application: order.application, boot, ...stopping } });
           }
+          settleLater(thread, instance);
           const again = instance.state === "restarting" ? restartDefaults.firstDelayMs : instance.cannot !== "" ? restartDefaults.delayCapMs : undefined;
           if (again !== undefined) thread.after(`restart ${order.id}`, again, "instance.restart", { id: order.id, launch: number });
         }
@@ -163,6 +164,7 @@ export function instances(node: string): Element {
           const kind = failedMs === undefined ? "application.started" : "application.restarted";
           thread.event({ kind, subject: id, node, pid: process.pid, durationMs });
           forgetFailure(thread, id);
+          settleLater(thread, instance);
         }
         if (instance.state === "stopping") {
           thread.command({ kind: "program.stop", args: { id, launch: instance.launch, graceMs: timing.stopGraceMs } });
@@ -174,11 +176,18 @@ export function instances(node: string): Element {
       // The number was used before this armor's memory begins: go on after it, or adopt what runs.
       "program.taken": (state, thread) => {
         const instance = find(state, thread);
-        if (!instance || instance.state !== "starting") return;
+        if (!instance || (instance.state !== "starting" && instance.state !== "stopping")) return;
         const { number, running } = thread.payload as { number: number; running: boolean };
         const { order } = instance;
+        const stopping = instance.state === "stopping";
+        if (!running && stopping) {
+          // Stopped before it began: nothing will report an end.
+          tell(thread);
+          return put(state, order.id, stop(thread, { ...instance, launch: number, state: "stopped" }, instance.afterwards));
+        }
         if (!running) return put(state, order.id, launch(thread, { ...instance, launch: number }));
-        const args = { id: order.id, launch: number, application: order.application, boot: instance.boot, stopping: false, graceMs: 0 };
+        const graceMs = stopping ? timing.stopGraceMs : 0;
+        const args = { id: order.id, launch: number, application: order.application, boot: instance.boot, stopping, graceMs };
         thread.command({ kind: "program.adopt", args });
         return put(state, order.id, { ...instance, launch: number });
       },
@@ -231,6 +240,12 @@ export function instances(node: string): Element {
         tell(thread);
         return put(state, instance.order.id, launch(thread, instance));
       },
+      "instance.settled": (state, thread) => {
+        const instance = find(state, thread);
+        if (!instance?.crashLoop || instance.state !== "running") return;
+        tell(thread);
+        return put(state, instance.order.id, { ...instance, crashLoop: false });
+      },
       "instances.tell": (state, thread) => {
         const reports = Object.values(state).map(report);
         thread.send({ ops: [op("instances.told", "ftm")], payload: { node, instances: reports, started: thread.payload["started"] === true }, lane: "system" });
@@ -245,6 +260,13 @@ export function instances(node: string): Element {
     thread.setVolatile({ ...thread.volatile, failedMs: others });
   }
 
+  /** Up for so long, it does not loop. */
+  function settleLater(thread: Executing, { crashLoop, order, launch }: Instance): void {
+    if (!crashLoop) return;
+    const { resetAfterMs } = completeApplication(order.application).restart;
+    thread.after(`settle ${order.id}`, resetAfterMs, "instance.settled", { id: order.id, launch });
+  }
+
   function ended(thread: Executing, instance: Instance): Instance | undefined {
     const { status, unknown = false } = thread.payload as { status: number | null; unknown?: boolean };
     const { order, afterwards } = instance;
@@ -256,7 +278,11 @@ export function instances(node: string): Element {
     if (afterwards === "start") return launch(thread, done);
     if (afterwards === "stay") return { ...done, state: "stopped" };
     if (order.application.kind === "job") {
-      if (status === 0) return { ...done, state: "completed" };
+      if (status === 0) {
+        // Here, once and for all; the FTM may hear of it from one life of this armor, or of its own, and the next.
+        thread.event({ kind: "application.completed", subject: order.id, node });
+        return { ...done, state: "completed" };
+      }
       if (status === null) return { ...done, state: "failed" };
     }
     const upMs = Math.max(0, thread.nowMs - instance.startedMs);

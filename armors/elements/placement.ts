@@ -11,6 +11,7 @@
 import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
+import { restartDefaults } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { Payload } from "../../core/payload.ts";
 import {
@@ -33,8 +34,8 @@ type Volatile = {
   readonly number: number;
   /** Last list sent to each node. */
   readonly sent: ReadonlyMap<string, readonly InstanceOrder[]>;
-  /** Nodes on which an instance cannot or does not stay up, by instance. */
-  readonly avoid: ReadonlyMap<string, readonly string[]>;
+  /** By instance, nodes on which it cannot or does not stay up, and until when that counts: nodes change. */
+  readonly avoid: ReadonlyMap<string, ReadonlyMap<string, number>>;
   readonly epoch: Epoch;
   /** When execution armors were last asked to report. */
   readonly askedMs: ReadonlyMap<string, number>;
@@ -42,6 +43,9 @@ type Volatile = {
 type Placing = Thread<Volatile>;
 
 const askAgainMs = 2_000;
+
+/** A node that could not run an instance may be tried again after this; ten times as long as its execution armor waits. */
+const avoidMs = 10 * restartDefaults.delayCapMs;
 
 /** The FTM's placement of instances. */
 export function placement(): Element {
@@ -93,9 +97,13 @@ function takeReport(thread: Placing, payload: Payload): void {
     const key = instanceKey(report);
     const known = placed.get(key);
     if (!known || comparePlacements(report.placement, known.placement) > 0) placed.set(key, { node, placement: report.placement });
-    if ((report.crashLoop || report.cannot !== "") && placed.get(key)?.node === node) {
-      const nodes = avoid.get(key) ?? [];
-      if (!nodes.includes(node)) avoid.set(key, [...nodes, node]);
+    if (placed.get(key)?.node === node) {
+      const nodes = new Map(avoid.get(key));
+      if (report.crashLoop || report.cannot !== "") {
+        nodes.set(node, thread.nowMs + avoidMs);
+        thread.after(`avoid ${key}`, avoidMs, "cluster.changed");
+      } else if (report.state === "running") nodes.delete(node);
+      avoid.set(key, nodes);
     }
     if (report.state === "completed") {
       thread.send({
@@ -224,8 +232,12 @@ function isFresh(entry: ApplicationEntry, thread: Placing): boolean {
 /** A crash loop, or a node that cannot run it, moves it while there is a node not yet tried. */
 function mustMove(thread: Placing, entry: ApplicationEntry, id: string, placed: Placed, alive: readonly NodeView[]): boolean {
   if (entry.desired !== "running" || entry.application.pin) return false;
-  const avoid = thread.volatile.avoid.get(instanceKey({ id, serial: entry.serial })) ?? [];
-  return avoid.includes(placed.node) && alive.some((node) => !avoid.includes(node.id));
+  return isAvoided(thread, entry, id, placed.node) && alive.some((node) => !isAvoided(thread, entry, id, node.id));
+}
+
+/** It has not stayed up there, and that was not long ago. */
+function isAvoided(thread: Placing, { serial }: ApplicationEntry, id: string, node: string): boolean {
+  return (thread.volatile.avoid.get(instanceKey({ id, serial }))?.get(node) ?? 0) > thread.nowMs;
 }
 
 /** The fewest copies of the application, then the fewest instances, then the first by name. */
@@ -239,9 +251,8 @@ function choose(
   wanted: readonly Wanted[],
 ): string | undefined {
   const { application } = entry;
-  const avoid = thread.volatile.avoid.get(instanceKey({ id, serial: entry.serial })) ?? [];
   let candidates = alive.filter((node) => !application.pin || node.name === application.node);
-  const fresh = candidates.filter((node) => !avoid.includes(node.id));
+  const fresh = candidates.filter((node) => !isAvoided(thread, entry, id, node.id));
   if (fresh.length > 0) candidates = fresh;
   const preferred = from === undefined ? candidates.find(({ name }) => name === application.node) : undefined;
   if (preferred) return preferred.id;

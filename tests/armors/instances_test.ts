@@ -66,6 +66,33 @@ describe("the restart policy of an application", () => {
   });
 });
 
+describe("a launch under a number that was used before", () => {
+  /** Launched, and stopped before the host has answered. */
+  function stopping(): { execution: Execution; id: string } {
+    const execution = new Execution();
+    execution.network.onCommand = () => {};
+    const id = execution.run();
+    execution.run({}, { desired: "stopped" });
+    expect(execution.state(id)).toMatchObject({ state: "stopping", launch: 1 });
+    return { execution, id };
+  }
+
+  test("is stopped at once when it was to be stopped, and can be started again", () => {
+    const { execution, id } = stopping();
+    execution.local("program.taken", { id, launch: 1, number: 4, running: false });
+    expect(execution.state(id)).toMatchObject({ state: "stopped", launch: 4 });
+    execution.run({}, { desired: "running" });
+    expect(execution.state(id)).toMatchObject({ state: "starting", launch: 5 });
+  });
+
+  test("is launched under the next when it was stopped and started meanwhile", () => {
+    const { execution, id } = stopping();
+    execution.run({}, { desired: "running" });
+    execution.local("program.taken", { id, launch: 1, number: 4, running: false });
+    expect(execution.state(id)).toMatchObject({ state: "starting", launch: 5 });
+  });
+});
+
 describe("an application that an older version has stored", () => {
   const { restart: _restart, probe: _probe, log: _log, ...old } = parseApplication({ name: "web", command: "web" });
 
@@ -93,5 +120,59 @@ describe("a program that cannot be started", () => {
     execution.cannot = "";
     execution.advance(31_000);
     expect(execution.state(id)).toMatchObject({ state: "running" });
+  });
+});
+
+describe("a crash loop", () => {
+  test("is over when the program stays up", () => {
+    const execution = new Execution();
+    const id = execution.run({ restart: { crashLoopRestarts: 3, firstDelayMs: 1 } });
+    const loops = (): boolean => (execution.network.state("execution@n1", "instances") as Record<string, { crashLoop: boolean }>)[id]!.crashLoop;
+    for (let round = 0; round < 3; round++) {
+      execution.exit(id, 1);
+      execution.advance(50);
+    }
+    expect(loops()).toBe(true);
+    execution.restart();
+    execution.advance(9_000);
+    expect(loops()).toBe(true);
+    execution.advance(2_000);
+    expect(loops()).toBe(false);
+    expect(execution.events("application.crash-loop")).toHaveLength(1);
+  });
+});
+
+describe("a job", () => {
+  const completed = (execution: Execution): number => execution.events("application.completed").length;
+
+  test("is completed once, whoever dies when", () => {
+    const execution = new Execution();
+    const id = execution.run({ kind: "job" });
+    execution.exit(id, 0);
+    execution.advance(0);
+    // It has ended; the armor dies before it has heard of it, and again after.
+    execution.restart();
+    execution.advance(100);
+    execution.restart();
+    execution.advance(100);
+    expect(execution.state(id)).toMatchObject({ state: "completed", launch: 1 });
+    expect(completed(execution)).toBe(1);
+  });
+
+  test("is not run again by an FTM that does not know that it has completed", () => {
+    const execution = new Execution();
+    const id = execution.run({ kind: "job" });
+    execution.exit(id, 0);
+    execution.advance(100);
+    // One FTM knew, its successor does not.
+    execution.run({ kind: "job" }, { desired: "stopped" });
+    execution.run({ kind: "job" });
+    execution.advance(1_000);
+    expect(execution.state(id)).toMatchObject({ state: "completed", launch: 1 });
+    expect(completed(execution)).toBe(1);
+    // The operator's word counts.
+    execution.run({ kind: "job" }, { restart: 1 });
+    execution.advance(100);
+    expect(execution.state(id)).toMatchObject({ state: "running", launch: 2 });
   });
 });

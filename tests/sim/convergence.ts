@@ -73,6 +73,7 @@ function programProblems(
   const found: string[] = [];
   const running = new Map<string, { node: string; pid: number; stopped: boolean }[]>();
   for (const { node, process } of cluster.processes("program")) {
+    if (process.transient) found.push(`${process.name} is still to end by itself`);
     running.set(process.name, [...(running.get(process.name) ?? []), { node: node.name, pid: process.pid, stopped: process.stopped }]);
   }
   const status = members[0]?.daemon?.status() as unknown as Status | undefined;

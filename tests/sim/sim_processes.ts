@@ -20,6 +20,8 @@ export class SimProcess {
   alive = true;
   stopped = false;
   exit: ProcessExit | undefined;
+  /** A program that will end or hang by itself. */
+  transient = false;
   /** Dies after so many more effects on the world. */
   dieAfter: number | undefined;
   /** Called when it is dead, by its machine's kernel. */

@@ -155,6 +155,7 @@ function startProgram(node: SimNode, instance: string, application: Application)
     if (what === "exit") self.clock.after(delayMs, () => self.end({ code: Number(status), signal: null }));
     if (what === "hang") self.clock.after(delayMs, () => self.stop());
   });
+  process.transient = what === "exit" || what === "hang";
   process.onSignal = (signal) => {
     if (signal === "SIGTERM" && what !== "stubborn") process.clock.after(node.random.below(50), () => process.end({ code: null, signal }));
   };

@@ -1,0 +1,181 @@
+import { describe, expect, test } from "bun:test";
+import type { Data, DataRecord } from "../../core/data.ts";
+import { element } from "../../core/element.ts";
+import { op } from "../../core/micro_operation.ts";
+import { parseApplication } from "../../armors/application_schema.ts";
+import { placement } from "../../armors/elements/placement.ts";
+import type { ApplicationEntry, InstanceOrder, InstanceReport, NodeState } from "../../armors/shapes.ts";
+import { KernelNetwork } from "../sim/kernel_network.ts";
+
+const epoch = { number: 1, node: "n1" };
+
+/** The FTM's placement among execution armors that do as a test says. */
+class Places {
+  readonly network = new KernelNetwork(1, { eventSink: "daemon@n1" });
+  readonly nodes = new Map<string, NodeState>();
+  readonly table: Record<string, Data> = {};
+  /** Nodes that cannot run anything. */
+  readonly unable = new Set<string>();
+  readonly orders = new Map<string, readonly InstanceOrder[]>();
+
+  constructor(...names: string[]) {
+    const world = element({
+      name: "world",
+      version: 1,
+      state: {},
+      handlers: {
+        "cluster.changed": (_state, thread) => {
+          thread.payload["nodes"] = [...this.nodes].map(([id, state]) => ({ id, name: id, address: "", state, reported: true, plannedUntilMs: 0 }));
+          thread.payload["armors"] = [];
+          thread.payload["table"] = { ...this.table };
+          thread.insert(op("placement.decide"));
+        },
+        "application.completed": () => {},
+      },
+    });
+    this.network.add("daemon@n1", [element({ name: "event_log", version: 1, state: {}, handlers: { "events.note": () => {} } })]);
+    this.network.add("ftm", [placement(), world]);
+    this.network.local("ftm", "ftm.begin", { begin: { epoch } });
+    for (const name of names) this.join(name);
+  }
+
+  /** A node with its execution armor. */
+  join(name: string): void {
+    this.nodes.set(name, "alive");
+    const tell = (thread: { send(message: { ops: ReturnType<typeof op>[]; payload: { [field: string]: Data } }): unknown }): void => {
+      thread.send({ ops: [op("instances.told", "ftm")], payload: { node: name, instances: this.reports(name) as unknown as Data } });
+    };
+    this.network.add(`execution@${name}`, [element({
+      name: "execution",
+      version: 1,
+      state: {},
+      handlers: {
+        "epoch.guard": () => {},
+        "instances.assign": (_state, thread) => {
+          this.orders.set(name, thread.payload["instances"] as unknown as InstanceOrder[]);
+          tell(thread);
+        },
+        "instances.tell": (_state, thread) => tell(thread),
+      },
+    })]);
+    this.changed();
+  }
+
+  submit(fields: DataRecord): void {
+    const application = parseApplication({ command: "web", ...fields });
+    const entry: ApplicationEntry = { serial: "s", application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] } as unknown as ApplicationEntry;
+    this.table[`app:${application.name}`] = entry as unknown as Data;
+    this.changed();
+  }
+
+  changed(milliseconds = 100): void {
+    this.network.local("ftm", "cluster.changed");
+    this.network.advance(milliseconds);
+  }
+
+  /** A node says again what runs there. */
+  tell(name: string): void {
+    this.network.local(`execution@${name}`, "instances.tell");
+    this.network.advance(100);
+  }
+
+  reports(name: string): InstanceReport[] {
+    const cannot = this.unable.has(name) ? "it does not exist" : "";
+    return (this.orders.get(name) ?? []).map(({ id, serial, application, placement: placed }) => ({
+      id, serial, name: application.name, placement: placed, state: cannot === "" ? "running" : "failed", pid: 1, restarts: 0, crashLoop: false, cannot,
+    }));
+  }
+
+  /** Where instances belong. */
+  get where(): Record<string, string> {
+    return Object.fromEntries([...this.orders].flatMap(([node, orders]) => orders.map(({ id }) => [id, node])).sort());
+  }
+}
+
+describe("placement", () => {
+  test("spreads the instances of an application over the nodes", () => {
+    const places = new Places("n1", "n2", "n3");
+    places.submit({ name: "web", instances: 3 });
+    expect(Object.values(places.where).sort()).toEqual(["n1", "n2", "n3"]);
+    places.submit({ name: "api", instances: 6 });
+    const api = Object.entries(places.where).filter(([id]) => id.startsWith("api")).map(([, node]) => node);
+    for (const node of ["n1", "n2", "n3"]) expect(api.filter((one) => one === node)).toHaveLength(2);
+  });
+
+  test("moves an instance away from a node that cannot run it, and only then", () => {
+    const places = new Places("n1", "n2");
+    places.unable.add("n1");
+    places.submit({ name: "web", instances: 2 });
+    expect(places.where).toEqual({ "web.0": "n2", "web.1": "n2" });
+    expect(places.network.events.filter(({ event }) => event.kind === "application.moved")).toMatchObject([{ event: { node: "n2", from: "n1" } }]);
+  });
+
+  test("leaves an instance that nobody can run where it is; a node that joins and can gets it", () => {
+    const places = new Places("n1", "n2");
+    places.unable.add("n1").add("n2");
+    places.submit({ name: "web" });
+    const before = places.where;
+    const moves = (): number => places.network.events.filter(({ event }) => event.kind === "application.moved").length;
+    expect(moves()).toBe(1);
+    for (let round = 0; round < 5; round++) places.tell(before["web.0"]!);
+    expect(places.where).toEqual(before);
+    expect(moves()).toBe(1);
+    places.join("n3");
+    expect(places.where).toEqual({ "web.0": "n3" });
+  });
+
+  test("tries a node again that has become able since", () => {
+    const places = new Places("n1", "n2");
+    places.unable.add("n1").add("n2");
+    places.submit({ name: "web" });
+    const [stuckOn] = Object.values(places.where);
+    const other = stuckOn === "n1" ? "n2" : "n1";
+    places.unable.delete(other);
+    // Nobody reports anything: time alone does it. Its own node is tried all the while.
+    for (let passed = 0; passed < 330_000; passed += 30_000) {
+      places.network.advance(30_000);
+      places.network.local(`execution@${stuckOn}`, "instances.tell");
+    }
+    places.network.advance(100);
+    expect(places.where).toEqual({ "web.0": other });
+  });
+
+  test("prefers a node that works to the one that would be best, while it lasts", () => {
+    const places = new Places("n1", "n2", "n3");
+    places.unable.add("n1");
+    places.submit({ name: "web" });
+    expect(places.where["web.0"]).not.toBe("n1");
+    // Its node fails: the one known to be unable is not the next.
+    const lost = places.where["web.0"]!;
+    places.nodes.set(lost, "failed");
+    places.orders.delete(lost);
+    places.changed();
+    const rest = ["n2", "n3"].filter((node) => node !== lost);
+    expect(places.where).toEqual({ "web.0": rest[0]! });
+  });
+
+  test("an instance that recovered where it is is not moved when another node joins", () => {
+    const places = new Places("n1");
+    places.unable.add("n1");
+    places.submit({ name: "web" });
+    expect(places.where).toEqual({ "web.0": "n1" });
+    places.unable.delete("n1");
+    places.tell("n1");
+    places.join("n2");
+    expect(places.where).toEqual({ "web.0": "n1" });
+  });
+
+  test("a pinned instance stays on its node, whatever that can", () => {
+    const places = new Places("n1", "n2");
+    places.unable.add("n1");
+    places.submit({ name: "web", node: "n1", pin: true });
+    expect(places.where).toEqual({ "web.0": "n1" });
+  });
+
+  test("a preferred node that cannot run it is left for another", () => {
+    const places = new Places("n1", "n2");
+    places.unable.add("n2");
+    places.submit({ name: "web", node: "n2" });
+    expect(places.where).toEqual({ "web.0": "n1" });
+  });
+});

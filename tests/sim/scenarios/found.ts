@@ -1,0 +1,24 @@
+/**
+ * Seeds that once broke a rule, and what was wrong. A seed is a function of the
+ * commit, so the wrong is told in words as well; where it could be told apart
+ * in one armor, a test of that armor keeps it too.
+ *
+ * @module
+ */
+
+/** One finding. */
+export interface Scenario {
+  readonly seed: number;
+  readonly nodes?: number;
+  /** What happened, and what was wrong. */
+  readonly found: string;
+}
+
+/** Oldest first. */
+export const scenarios: readonly Scenario[] = [
+  { seed: 20, found: "a power loss took an execution armor's unsynced log; it went on in the same generation and numbered other messages as those before" },
+  { seed: 73, found: "a heartbeat armor stayed on a node that was out of reach when another was placed; the later placement did not end it" },
+  { seed: 2, found: "a daemon found its old FTM dead after a reboot and polled for votes for ever beside the new one" },
+  { seed: 70, found: "rewinds counted into the generations of later placements of the heartbeat armor" },
+  { seed: 32, found: "a launch under a used number, stopped before the host said so, stayed in state stopping for ever" },
+];
