@@ -25,7 +25,7 @@ export function faultToleranceManager({ node, supply }: ArmorOptions): Element[]
     applicationTable(node),
     registration(node),
     livenessPoll(),
-    nodeConfirmation(),
+    nodeConfirmation(node),
     recovery(node),
     placement(),
     admission(),

@@ -18,8 +18,12 @@ type Volatile = { readonly rounds: ReadonlyMap<string, Round>; readonly round: n
 /** A node that others still hear is looked at again after this pause. */
 const againMs = 1_000;
 
-/** The FTM's poll for second opinions. */
-export function nodeConfirmation(): Element {
+/**
+ * The FTM's poll for second opinions.
+ *
+ * @param self The FTM's own node.
+ */
+export function nodeConfirmation(self: string): Element {
   return element<DataRecord, Volatile>({
     name: "node_confirmation",
     version: 1,
@@ -40,7 +44,8 @@ export function nodeConfirmation(): Element {
         const withinMs = (thread.payload["withinMs"] ?? timing.nodeConfirmMs) as number;
         for (const subject of thread.payload["subjects"] as string[]) {
           const node = nodes.find(({ id }) => id === subject);
-          if (!node || rounds.has(subject) || node.state === "left" || node.state === "failed") continue;
+          // An FTM that runs is proof enough of its own node, which it does not poll.
+          if (!node || subject === self || rounds.has(subject) || node.state === "left" || node.state === "failed") continue;
           round += 1;
           const others = nodes.filter(({ id, state }) => id !== subject && state === "alive").map(({ id }) => id);
           for (const other of others) {

@@ -21,4 +21,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 2, found: "a daemon found its old FTM dead after a reboot and polled for votes for ever beside the new one" },
   { seed: 70, found: "rewinds counted into the generations of later placements of the heartbeat armor" },
   { seed: 32, found: "a launch under a used number, stopped before the host said so, stayed in state stopping for ever" },
+  { seed: 44, found: "the connection to the FTM's own node closed; the FTM had that node probed once a second for ever, for it never polls it itself" },
 ];
