@@ -174,7 +174,11 @@ export function registration(self: string): Element {
           return;
         }
         if (node.plannedUntilMs > 0 || node.state === "failed") {
-          if (node.state === "failed") thread.event({ kind: "node.returned", subject: name, node: id });
+          if (node.state === "failed") {
+            thread.event({ kind: "node.returned", subject: name, node: id });
+            // What it told while it was held dead does not count; it tells it again.
+            announce(thread, id);
+          }
           setNode(thread, { ...node, state: "alive", reported: node.state !== "failed" && node.reported, plannedUntilMs: 0 });
           changed(thread);
         }

@@ -135,6 +135,7 @@ describe("a program finds", () => {
       ARMOR_NODE: at.node!,
       ARMOR_APPLICATION: "plain",
       ARMOR_INSTANCE: at.id,
+      ARMOR_API: expect.stringMatching(/^\/.+\.sock$/),
       A: "b c",
     });
   });
@@ -376,7 +377,7 @@ describe("real servers", () => {
     expect(await answers()).toBeTruthy();
     await home.start();
     await cluster.settled(cluster.nodes, 20_000, false);
-    expect(await instance(name)).toMatchObject({ pid: before.pid, node: before.node });
+    expect(await state(name, "running")).toMatchObject({ pid: before.pid, node: before.node });
     expect(runningPids(home.dataDir).filter((pid) => pid === before.pid)).toHaveLength(1);
     expect(livingPrograms(home.dataDir).filter(({ instance: id }) => id === before.id)).toHaveLength(1);
     expect(await answers()).toBeTruthy();

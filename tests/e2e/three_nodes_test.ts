@@ -262,10 +262,14 @@ describe.skipIf(missing !== undefined)("three nodes", () => {
 
   test("a daemon is ended by SIGTERM: its program goes on, nothing is moved, an FTM there is handed over", async () => {
     const { ftm: absent, status: before } = await places();
+    const startMs = Date.now();
     const web = await runWeb("web", { node: absent });
     const program = await answering(web);
     const witness = others(absent)[0]!;
-    const { seq } = (await witness.events()).at(-1)!;
+    const { seq } = await waitFor("its start is an event", async () => {
+      const all = await witness.events();
+      return all.some(({ kind, subject, at }) => kind === "application.started" && subject === "web.0" && Date.parse(at) >= startMs) && all.at(-1);
+    });
     await absent.endDaemon();
     await waitFor("another FTM", async () => {
       const now = await witness.status();
