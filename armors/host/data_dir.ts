@@ -29,6 +29,8 @@ export interface DataDir {
   readonly events: string;
   /** Symbolic link to the run-time folder, see `run_dir.ts`. */
   readonly run: string;
+  /** Link to the folder of applications' sockets. */
+  readonly api: string;
   /** Folder of an armor's checkpoints and log. */
   armor(id: ArmorId): string;
   armorLog(id: ArmorId): string;
@@ -109,6 +111,7 @@ export function dataDir(path: string): DataDir {
     daemonLock: join(real, "daemon.lock"),
     events: join(real, "events.cborseq"),
     run: join(real, "run"),
+    api: join(real, "api"),
     armor,
     armorLog: (id) => join(armor(id), "armor.log"),
     launches,

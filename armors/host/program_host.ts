@@ -5,7 +5,7 @@
  * @module
  */
 import { statSync } from "node:fs";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Data } from "../../core/data.ts";
@@ -207,20 +207,30 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
   const logFolder = dirname(data.logs("any"));
   mkdirSync(logFolder, { recursive: true, mode: 0o700 });
   const logs = new LogKeeper(logFolder, systemClock, log);
-  const api = new ApplicationApi(openApiFolder(data, openRunDir(data)));
+  let api: ApplicationApi | undefined;
+  /** Made when there is somebody to use it. A program is worth more than its way to speak. */
+  const apiNow = (): ApplicationApi | undefined => {
+    try {
+      return (api ??= new ApplicationApi(openApiFolder(data, openRunDir(data))));
+    } catch (error) {
+      log(`no ARMOR_API: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
+  };
   const prober = new Prober(systemClock);
 
   /** What an instance and its probe find around them; a text says why there is none. */
   const surroundings = (instance: string, { name, user: wanted, env, directory }: Application): ProbeSurroundings & { readonly user: User } | string => {
     const user = wanted === null ? currentUser() : findUser(wanted);
     if (!user) return `there is no user "${wanted}"`;
+    const socket = apiNow()?.path(instance);
     return {
       env: {
         ...standardEnvironment(user),
         ARMOR_NODE: node,
         ARMOR_APPLICATION: name,
         ARMOR_INSTANCE: instance,
-        ARMOR_API: api.path(instance),
+        ...(socket !== undefined && { ARMOR_API: socket }),
         ...cleanEnvironment(env),
       },
       directory: directory ?? "/",
@@ -257,14 +267,15 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
     stop: (program, graceMs) => stopGracefully(program, { graceMs }),
     serve: async (instance, number, { name, user }, onProgress) => {
       try {
-        await api.serve({ instance, application: name, node, launch: number }, user === null ? undefined : findUser(user), onProgress);
+        await apiNow()?.serve({ instance, application: name, node, launch: number }, user === null ? undefined : findUser(user), onProgress);
       } catch (error) {
-        // The program is worth more than its way to speak.
         log(`${instance} has no ARMOR_API: ${error instanceof Error ? error.message : String(error)}`);
       }
     },
-    retain: (instances) => api.retain(new Set(instances)),
-    unserve: (instance, number) => api.ended(instance, number),
+    unserve: (instance, number) => api?.ended(instance, number),
+    retain: (instances) => {
+      if (instances.length > 0 || existsSync(data.api)) apiNow()?.retain(new Set(instances));
+    },
     keepLog: (instance, application) => logs.keep(data.log(application.name, instance), completeApplication(application).log),
     probe: (instance, application, probe) => prober.ask(probe, () => surroundings(instance, application)),
     look: lookFor,

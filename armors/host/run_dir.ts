@@ -35,34 +35,57 @@ export function openRunDir(data: DataDir): RunDir {
   if (linked !== undefined) return linked;
   for (const path of candidates(data)) {
     if (!makePrivate(join(path, "..")) || !makePrivate(path) || !makePrivate(join(path, "ports"))) continue;
-    const temporary = `${data.run}.${process.pid}`;
-    rmSync(temporary, { force: true });
-    symlinkSync(path, temporary);
-    renameSync(temporary, data.run);
+    link(path, data.run);
     return runDir(path);
   }
   throw new DataDirError("not_writable", `Cannot make a run-time folder: tried ${candidates(data).map((path) => JSON.stringify(path)).join(", ")}`);
 }
 
 /**
- * The folder of the sockets that applications are given. Those of other users
- * must be able to go through it, so a root's is beside the run-time folder, open
- * (0711) and with names that say nothing.
+ * The folder of the sockets that applications are given, linked from the data
+ * dir too. Those of other users must be able to go through it, so a root's is
+ * beside the run-time folder, open (0711) and with names that say nothing.
  *
  * @throws {DataDirError} `"not_writable"` if no candidate can be used.
  */
 export function openApiFolder(data: DataDir, run: RunDir): string {
-  const uid = process.geteuid?.() ?? 0;
-  if (uid !== 0) {
-    const path = join(run.path, "api");
-    if (makePrivate(path)) return path;
-  } else {
-    for (const parent of ["/run/armor-api", `/tmp/armor-api-${uid}`]) {
-      const path = join(parent, dataHash(data));
-      if (makePassable(parent) && makePassable(path)) return path;
-    }
+  const linked = linkOf(data.api);
+  if (linked !== undefined && makePassable(linked)) return linked;
+  for (const path of apiCandidates(data, run)) {
+    if (!makePassable(join(path, "..")) || !makePassable(path)) continue;
+    link(path, data.api);
+    return path;
   }
   throw new DataDirError("not_writable", "Cannot make a folder for the sockets of applications");
+}
+
+/** Below a private run-time folder nobody else can go. */
+function apiCandidates(data: DataDir, run: RunDir): string[] {
+  const uid = process.geteuid?.() ?? 0;
+  if (uid !== 0) return [join(run.path, "api", "sockets")];
+  return ["/run/armor-api", `/tmp/armor-api-${uid}`].map((parent) => join(parent, dataHash(data)));
+}
+
+/** Delete what a node that has ended for good left outside its data dir. */
+export function removeRunFolders(data: DataDir): void {
+  for (const path of [linkedRunDir(data)?.path, linkOf(data.api)]) {
+    if (path !== undefined) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function link(target: string, path: string): void {
+  const temporary = `${path}.${process.pid}`;
+  rmSync(temporary, { force: true });
+  symlinkSync(target, temporary);
+  renameSync(temporary, path);
 }
 
 /** @returns The run-time folder that a daemon has made, or `undefined` if there is none. */

@@ -11,7 +11,7 @@ import { type DataDir, dataDir } from "../../armors/host/data_dir.ts";
 import { listLaunches, readLaunchRecord } from "../../armors/host/launch_record.ts";
 import { isGroupAlive, signalGroup } from "../../armors/host/process_group.ts";
 import { confirmGone, findByArguments, kill, readArguments } from "../../armors/host/process_table.ts";
-import { linkedRunDir } from "../../armors/host/run_dir.ts";
+import { removeRunFolders } from "../../armors/host/run_dir.ts";
 
 /** Roles in the order in which a node must lose them, so that none is started again by another. */
 const order = ["daemon", "guard", "daemon-process", "execution"];
@@ -67,8 +67,7 @@ export async function killNode(folder: string, timeoutMs = 5_000): Promise<boole
 export function removeNode(folder: string): void {
   const data = openExisting(folder);
   if (data === undefined) return;
-  const run = linkedRunDir(data);
-  if (run !== undefined) rmSync(run.path, { recursive: true, force: true });
+  removeRunFolders(data);
   rmSync(data.path, { recursive: true, force: true });
 }
 

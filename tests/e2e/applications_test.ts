@@ -125,7 +125,8 @@ describe("a program finds", () => {
     const user = process.geteuid?.() === 0 ? "root" : process.env["USER"]!;
     const { SHELL, ...rest } = environmentOf(pid);
     expect(SHELL).toStartWith("/");
-    const { PWD: _shells, ...exact } = rest;
+    const { PWD: _shells, ARMOR_API, ...exact } = rest;
+    expect(ARMOR_API).toMatch(/^\/.+\.sock$/);
     expect(exact).toEqual({
       PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
       HOME: "/elsewhere",

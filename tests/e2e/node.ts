@@ -77,6 +77,8 @@ export interface StartOptions {
   readonly cwd?: string;
   readonly env?: { readonly [name: string]: string };
   readonly secretFile?: string;
+  /** Initial configuration. */
+  readonly config?: string;
 }
 
 /** What all nodes of a cluster share. */
@@ -103,10 +105,11 @@ export class Node {
   }
 
   /** Start `--role daemon`; the child is returned for those who wait for its end. */
-  spawn({ join: joins = [], cwd, env, secretFile = this.place.secretFile }: StartOptions = {}): ChildProcess {
+  spawn({ join: joins = [], cwd, env, secretFile = this.place.secretFile, config }: StartOptions = {}): ChildProcess {
     const argv = [this.place.binary, "--role", "daemon", "--node", this.name, "--listen", this.address];
     argv.push("--data-dir", this.dataDir, "--secret-file", secretFile);
     if (joins.length > 0) argv.push("--join", joins.join(","));
+    if (config !== undefined) argv.push("--config", config);
     const file = openSync(this.output, "a");
     const child = spawnProgram(this.#here(argv), { cwd, env, stdio: ["ignore", file, file] });
     closeSync(file);

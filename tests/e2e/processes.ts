@@ -86,10 +86,12 @@ export async function endNode(dataDir: string): Promise<void> {
     quiet = found.length + programs.length === 0 ? quiet + 1 : 0;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  try {
-    rmSync(readlinkSync(join(dataDir, "run")), { recursive: true, force: true });
-  } catch {
-    // It never had one.
+  for (const link of ["run", "api"]) {
+    try {
+      rmSync(readlinkSync(join(dataDir, link)), { recursive: true, force: true });
+    } catch {
+      // It never had one.
+    }
   }
 }
 

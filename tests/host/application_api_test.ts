@@ -7,7 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { ApplicationApi, type InstanceInfo } from "../../armors/host/application_api.ts";
 import { openDataDir } from "../../armors/host/data_dir.ts";
-import { openApiFolder, openRunDir } from "../../armors/host/run_dir.ts";
+import { openApiFolder, openRunDir, removeRunFolders } from "../../armors/host/run_dir.ts";
 import { findUser } from "../../armors/host/user_lookup.ts";
 import { Temporary, until } from "./temporary.ts";
 
@@ -143,7 +143,7 @@ describe("ApplicationApi", () => {
   test.skipIf(!nobody || !daemon)("is open to the application's user, through folders that nobody can look into, and closed to others", async () => {
     const data = openDataDir(temporary.folder());
     const folder = openApiFolder(data, openRunDir(data));
-    temporary.defer(() => import("node:fs").then(({ rmSync }) => rmSync(folder, { recursive: true })));
+    temporary.defer(() => removeRunFolders(data));
     expect(openApiFolder(data, openRunDir(data))).toBe(folder);
     expect(statSync(folder).mode & 0o777).toBe(0o711);
     const api = make(folder);
@@ -161,7 +161,7 @@ describe("ApplicationApi", () => {
   test("its folder is the same again, and mended, in the next life", () => {
     const data = openDataDir(temporary.folder());
     const folder = openApiFolder(data, openRunDir(data));
-    temporary.defer(() => import("node:fs").then(({ rmSync }) => rmSync(folder, { recursive: true, force: true })));
+    temporary.defer(() => removeRunFolders(data));
     if (process.geteuid?.() !== 0) return;
     chmodSync(folder, 0o777);
     expect(openApiFolder(data, openRunDir(data))).toBe(folder);
