@@ -12,8 +12,8 @@ import type { NodeRegistration } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 
 type State = { readonly joined: boolean };
-/** `greeted`: an FTM knows of this daemon since its start. */
-type Volatile = { readonly greeted: boolean };
+/** `greeted`: an FTM knows of this daemon since its start; `leaving`: this daemon, not the one before it, was told to end. */
+type Volatile = { readonly greeted: boolean; readonly leaving: boolean };
 
 /** The wish is repeated until the FTM has answered. */
 const repeatMs = 2_000;
@@ -24,7 +24,7 @@ export function membership(self: NodeRegistration): Element {
     name: "membership",
     version: 1,
     state: { joined: false },
-    volatile: () => ({ greeted: false }),
+    volatile: () => ({ greeted: false, leaving: false }),
     handlers: {
       "membership.join": (_state, thread) => {
         const { ftm, address } = thread.payload as unknown as { ftm: FtmLocation; address: string };
@@ -58,7 +58,7 @@ export function membership(self: NodeRegistration): Element {
           deadlineMs: repeatMs,
         });
       },
-      "membership.greeted": (_state, thread) => thread.setVolatile({ greeted: true }),
+      "membership.greeted": (_state, thread) => thread.setVolatile({ ...thread.volatile, greeted: true }),
       [opFailed]: (_state, thread) => {
         const failure = thread.payload["failure"] as Failure;
         const { payload } = thread.payload["message"] as unknown as { payload: DataRecord };
@@ -67,11 +67,14 @@ export function membership(self: NodeRegistration): Element {
       },
       // From the host, at SIGTERM: applications stay, the FTM moves first.
       "membership.leaving": (_state, thread) => {
+        thread.setVolatile({ ...thread.volatile, leaving: true });
         thread.send({ ops: [op("node.leaving", "ftm"), op("membership.may-leave", thread.self)], payload: { node: self.id }, lane: "system", deadlineMs: repeatMs });
       },
       // The FTM has moved everything: the node ends.
       "membership.end": (_state, thread) => thread.command({ kind: "membership.end", args: {} }),
       "membership.may-leave": (_state, thread) => {
+        // An answer to the daemon before this one, which has ended without it.
+        if (!thread.volatile.leaving) return;
         thread.command({ kind: "membership.may-leave", args: {} });
       },
     },

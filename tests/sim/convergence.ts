@@ -94,7 +94,7 @@ function programProblems(
         }
       } else if (entry.desired === "running" && launchable) {
         if (seen?.state !== "completed" && seen?.state !== "failed") found.push(`job ${id} is ${seen?.state}`);
-      } else if (entry.desired === "stopped" && seen?.state !== "stopped" && seen?.state !== "completed") {
+      } else if (entry.desired === "stopped" && !["stopped", "completed", "failed"].includes(seen?.state ?? "")) {
         found.push(`${id} is to be stopped and shown as ${seen?.state}`);
       }
     }

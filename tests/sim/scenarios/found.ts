@@ -22,4 +22,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 70, found: "rewinds counted into the generations of later placements of the heartbeat armor" },
   { seed: 32, found: "a launch under a used number, stopped before the host said so, stayed in state stopping for ever" },
   { seed: 44, found: "the connection to the FTM's own node closed; the FTM had that node probed once a second for ever, for it never polls it itself" },
+  { seed: 560, found: "a daemon stopped by SIGTERM while the FTM was away; the answer to its farewell came to its successor, which ended" },
 ];
