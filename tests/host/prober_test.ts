@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer, type Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import process from "node:process";
 import { findByArguments, readArguments, readProcess } from "../../armors/host/process_table.ts";
 import { type ProbeAnswer, Prober, type ProbeSurroundings } from "../../armors/host/prober.ts";
 import { systemClock } from "../../armors/host/system_clock.ts";
@@ -113,7 +115,20 @@ describe("a probe by a program", () => {
     await until(() => (readProcess(pid)?.state ?? "Z") === "Z", "the child is dead");
   });
 
-  test("does not outlive the armor that asked: a guard of its own ends it", async () => {
+  const timeout = ["/usr/bin/timeout", "/bin/timeout"].some(existsSync);
+  test.skipIf(!timeout)("ends in its time also when the armor that asked was killed meanwhile", async () => {
+    const file = join(temporary.folder(), "pids");
+    const deno = process.versions["deno"] === undefined ? [] : ["run", "-A", "--no-check", "--quiet"];
+    const armor = spawn(process.execPath, [...deno, join(import.meta.dirname, "prober_child.ts"), file], { stdio: "ignore" });
+    const pids = (): number[] => existsSync(file) ? readFileSync(file, "utf8").trim().split("\n").map(Number) : [];
+    await until(() => pids().length === 2, "it asks", 20_000);
+    armor.kill("SIGKILL");
+    const alive = (): boolean => pids().some((pid) => (readProcess(pid)?.state ?? "Z") !== "Z");
+    expect(alive()).toBe(true);
+    await until(() => !alive(), "both are dead", 10_000);
+  }, 30_000);
+
+  test.skipIf(!timeout)("has a guard of its own", async () => {
     // What a probe's process looks like while it runs.
     const running = ask(shell("exec sleep 654", { timeoutMs: 600 }));
     let guard: readonly string[] = [];
