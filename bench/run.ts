@@ -3,6 +3,9 @@
  * With names of measurements only those, printed and not written:
  * `npm run bench -- start idle`.
  *
+ * On a machine that others keep busy, figures like those of a quiet one come from
+ * `sudo chrt -r 5 npm run bench`: everything that is measured inherits it.
+ *
  * @module
  */
 import { spawnSync } from "node:child_process";
@@ -33,6 +36,7 @@ if (unknown !== undefined) {
 const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
 
 process.env["ARMOR_BINARY"] ||= await compile();
+const loadBefore = loadavg()[0]!;
 const sections: string[] = [];
 let failed = false;
 for (const [name, { title, load }] of Object.entries(measurements)) {
@@ -69,12 +73,18 @@ function head(): string {
   const system = /^PRETTY_NAME="?(.*?)"?$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? process.platform;
   return `# Results
 
-Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${system}, Linux ${release()}; load ${loadavg()[0]!.toFixed(2)} at the end of the run.
+Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${system}, Linux ${release()}; load ${loadBefore.toFixed(2)} before the run${isRealTime() ? ", all processes scheduled in real time (`chrt -r 5`) because others used the machine" : ""}.
 
 Times are from the signal, or the pulled link, to what is seen from outside. Median (smallest–largest), n = number of runs.
 A target is compared with the median where it says so, else with the largest value. Figures of the peers were measured on a machine like
 this one; absolute times move with the machine, so compare ratios only with a run of both sides.
 `;
+}
+
+/** Whether this process, and so everything it starts, goes before the other processes of the machine. */
+function isRealTime(): boolean {
+  const policy = readFileSync("/proc/self/stat", "latin1").split(") ")[1]!.split(" ")[38];
+  return policy === "1" || policy === "2";
 }
 
 function table(rows: readonly Row[]): string {
