@@ -198,11 +198,12 @@ export class Node {
     await waitFor(`guard and daemon of ${this.name} end`, () => this.pids("guard").length + this.pids("daemon").length === 0, 15_000);
   }
 
-  /** Kill every process of Armor at once; programs and their shims stay. */
-  killArmor(roles: readonly ProcessRole[] = ["guard", "daemon", "ftm", "heartbeat", "execution"]): void {
+  /** Kill every process of Armor at once; programs and their shims stay. @returns Their pids. */
+  killArmor(roles: readonly ProcessRole[] = ["guard", "daemon", "ftm", "heartbeat", "execution"]): readonly number[] {
     const found = armorProcesses(this.dataDir).filter(({ role }) => roles.includes(role));
     for (const { pid } of found) signal(pid, "SIGSTOP");
     for (const { pid } of found) signal(pid, "SIGKILL");
+    return found.map(({ pid }) => pid);
   }
 
   /** A power cut: everything on the node ends at once, programs too. */
