@@ -48,3 +48,24 @@ test("a socket on :: hears IPv4 peers under their IPv4 address and answers them"
   wide.close();
   narrow.close();
 });
+
+test("a port where nobody listens does not silence datagrams to others", async () => {
+  const echo = await openUdp({ host: "127.0.0.1", port: 0, onDatagram: (bytes, from) => echo.send(bytes, from) });
+  const gone = await openUdp({ host: "127.0.0.1", port: 0, onDatagram: () => {} });
+  const closed = gone.port;
+  gone.close();
+  let heard = 0;
+  const asker = await openUdp({ host: "127.0.0.1", port: 0, onDatagram: () => heard++ });
+  try {
+    // As a poll does: the dead node first, then the living one, again and again.
+    for (let round = 0; round < 10; round++) {
+      asker.send(Uint8Array.of(1), { host: "127.0.0.1", port: closed });
+      asker.send(Uint8Array.of(2), { host: "127.0.0.1", port: echo.port });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(heard).toBeGreaterThanOrEqual(8);
+  } finally {
+    asker.close();
+    echo.close();
+  }
+});
