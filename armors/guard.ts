@@ -37,6 +37,8 @@ type Pending = { readonly from: string; readonly to: string; readonly path: stri
 const detector: DetectorOptions = { suspectMisses: 2, failedMisses: timing.heartbeatMisses };
 /** A daemon that has just been started gets this long to answer for the first time. */
 const startWithinMs = 5_000;
+/** Doubled for each one that did not, up to here: on a slow or busy machine some start does succeed. */
+const startWithinMsMax = 40_000;
 const pendingMax = 4_096;
 const pendingMs = 5_000;
 
@@ -48,6 +50,8 @@ export class Guard {
   #startedMs = 0;
   /** The daemon was there before this guard: it has had its time to start. */
   #adopted = false;
+  /** How long the next first answer may take. */
+  #startWithinMs = startWithinMs;
   #restartAtMs: number | undefined;
   #turnAtMs: number | undefined;
   #ended = false;
@@ -97,8 +101,9 @@ export class Guard {
     this.#dueAtMs = nowMs + timing.heartbeatIntervalMs;
     if (this.#restartAtMs !== undefined) return [];
     const effects = this.#ask(lateMs);
-    const starting = !this.#adopted && this.#watch.heardAtMs === undefined && nowMs - this.#startedMs < startWithinMs;
-    if (starting || liveness(this.#watch, detector) !== "failed") return effects;
+    const unheard = !this.#adopted && this.#watch.heardAtMs === undefined;
+    if (unheard && nowMs - this.#startedMs < this.#startWithinMs || liveness(this.#watch, detector) !== "failed") return effects;
+    if (unheard) this.#startWithinMs = Math.min(2 * this.#startWithinMs, startWithinMsMax);
     this.#watch = freshWatch;
     this.#startedMs = nowMs;
     return [{ kind: "kill-daemon" }];
@@ -132,6 +137,7 @@ export class Guard {
     if (watch) {
       this.#watch = watch;
       this.#turnAtMs = nowMs;
+      this.#startWithinMs = startWithinMs;
     }
     return [];
   }

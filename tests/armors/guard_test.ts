@@ -44,3 +44,33 @@ test("a daemon that was there before the guard and hangs already is killed as so
 test("a daemon that answers is left alone", () => {
   expect(killedAtMs(true, Number.POSITIVE_INFINITY)).toBe(Number.POSITIVE_INFINITY);
 });
+
+test("a daemon that needs longer than that to start gets it in the end, and the next one no less than at first", () => {
+  const guard = new Guard("n1", seededRandom(1));
+  const lifetimesMs: number[] = [];
+  let nowMs = 0;
+  let startedMs = 0;
+  let slowMs = 17_000;
+  const take = (effects: readonly GuardEffect[]): void => {
+    for (const effect of effects) {
+      if (effect.kind === "start-daemon") startedMs = nowMs;
+      if (effect.kind === "kill-daemon") {
+        lifetimesMs.push(nowMs - startedMs);
+        take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs));
+      }
+      if (effect.kind !== "ask-daemon" || nowMs - startedMs < slowMs) continue;
+      take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1 }, nowMs));
+    }
+  };
+  const until = (endMs: number): void => {
+    while (guard.wakeAtMs < endMs) take(guard.step({ kind: "tick" }, nowMs = guard.wakeAtMs));
+  };
+  take(guard.step({ kind: "start", daemonLives: false }, nowMs));
+  until(120_000);
+  expect(lifetimesMs.map((lifeMs) => Math.floor(lifeMs / 5_000) * 5_000)).toEqual([5_000, 10_000]);
+  slowMs = Number.POSITIVE_INFINITY;
+  take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs));
+  until(1_000_000);
+  expect(lifetimesMs.slice(2, 4).map((lifeMs) => Math.floor(lifeMs / 5_000) * 5_000)).toEqual([5_000, 10_000]);
+  expect(Math.max(...lifetimesMs)).toBeLessThanOrEqual(41_000);
+});
