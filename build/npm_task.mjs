@@ -110,6 +110,7 @@ const tasks = {
   demo: ["build/demo.ts"],
   bench: ["bench/run.ts"],
   docs: ["build/elements_page.ts"],
+  release: ["build/release.ts"],
   sim: ["tests/sim/simulate.ts"],
 };
 
