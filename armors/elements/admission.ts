@@ -25,7 +25,7 @@ export function admission(): Element {
   const take = (_state: DataRecord, thread: Admitting): void => {
     thread.payload["operation"] = thread.op;
     const look = thread.op === "application.submit" ? [op("admission.look")] : [];
-    thread.insert(op("nodes.read"), op("admission.check"), ...look, op("application.change"), op("table.commit"), op("cluster.changed"));
+    thread.insert(op("nodes.read"), op("admission.check"), ...look, op("application.change"), op("table.commit"), op("cluster.changed"), op("view.tell"));
   };
 
   return element<DataRecord, Volatile>({

@@ -7,10 +7,11 @@
  */
 import type { DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
+import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { NodeRegistration } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
-import type { View } from "./view.ts";
+import { isAsNew, type View } from "./view.ts";
 
 type Volatile = { readonly view: View | null };
 
@@ -38,9 +39,18 @@ export function gateway(): Element {
         if (typeof address === "string") thread.command({ kind: "routes.nodes", args: { nodes: { [node]: address } } });
         thread.command({ kind: "routes.armors", args: { armors: { ftm: node } } });
       },
+      // Comes with an answer, which is to arrive also where the view is outdated.
+      "view.offer": (_state, thread) => thread.insert(op("epoch.read"), op("view.take")),
+      "view.take": (_state, thread) => {
+        const { promised } = thread.payload["epochs"] as { promised: Epoch };
+        delete thread.payload["epochs"];
+        if (compareEpochs((thread.payload["view"] as View).epoch, promised) >= 0) thread.insert(op("view.update"));
+      },
       "view.update": (_state, thread) => {
         const view = thread.payload["view"] as View;
         delete thread.payload["view"];
+        const before = thread.volatile.view;
+        if (before && !isAsNew(view, before)) return;
         thread.setVolatile({ view });
         const nodes = Object.fromEntries(view.nodes.map(({ id, address }) => [id, address]));
         const armors: Record<string, string> = {};

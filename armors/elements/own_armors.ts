@@ -35,7 +35,7 @@ export function ownArmorTable(): Element {
     state: {},
     handlers: {
       "own.install": (_state, thread) =>
-        thread.insert(op("nodes.read"), op("admission.check"), op("table.read"), op("own.enter"), op("table.change"), op("table.commit"), op("cluster.changed")),
+        thread.insert(op("nodes.read"), op("admission.check"), op("table.read"), op("own.enter"), op("table.change"), op("table.commit"), op("cluster.changed"), op("view.tell")),
       "own.enter": (_state, thread) => enter(thread),
       "elements.change": (_state, thread) => thread.insert(op("nodes.read"), op("admission.check"), op("table.read"), op("elements.send")),
       "elements.send": (_state, thread) => send(thread),

@@ -6,7 +6,7 @@
  */
 import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
-import type { Epoch } from "../../core/generation.ts";
+import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState } from "../shapes.ts";
 import { ownArmors } from "./own_placement.ts";
@@ -15,6 +15,8 @@ import type { NodeView, RegisteredArmor } from "./registration.ts";
 /** Payload field `view` of `view.update`. */
 export type View = {
   readonly epoch: Epoch;
+  /** Counts the views of this epoch; an older one is not taken for news. */
+  readonly number: number;
   /** The FTM has no majority of the registered nodes. */
   readonly stale: boolean;
   readonly nodes: readonly { readonly id: string; readonly name: string; readonly address: string; readonly state: string; readonly absent: boolean }[];
@@ -38,7 +40,17 @@ export type View = {
 
 type Volatile = { readonly view: View | null; readonly sent: ReadonlyMap<string, View> };
 
-/** Built in every round; sent to whom it is news. */
+/** Whether `view` is at least as new as `other`. */
+export function isAsNew(view: View, other: View): boolean {
+  const order = compareEpochs(view.epoch, other.epoch);
+  return order > 0 || (order === 0 && view.number >= other.number);
+}
+
+/**
+ * Built in every round; sent to whom it is news. What an operator is told goes
+ * with the view that shows it (`view.tell`), so that whoever asks the same
+ * daemon next sees what was acknowledged.
+ */
 export function view(): Element {
   return element<DataRecord, Volatile>({
     name: "view",
@@ -48,9 +60,8 @@ export function view(): Element {
     handlers: {
       "view.publish": (_state, thread) => thread.insert(op("instances.read"), op("view.send")),
       "view.send": (_state, thread) => {
-        let view = build(thread.payload);
         const { sent, view: last } = thread.volatile;
-        if (last && dataEqual(last as unknown as Data, view as unknown as Data)) view = last;
+        const view = build(thread.payload, last);
         const next = new Map<string, View>();
         for (const { id, state } of view.nodes) {
           if (state === "failed" || state === "left") continue;
@@ -67,6 +78,14 @@ export function view(): Element {
         } else if (heartbeat) next.set("heartbeat", view);
         thread.setVolatile({ view, sent: next });
       },
+      "view.tell": (_state, thread) => thread.insert(op("nodes.read"), op("table.read"), op("instances.read"), op("view.attach")),
+      "view.attach": (_state, thread) => {
+        const view = build(thread.payload, thread.volatile.view);
+        thread.setVolatile({ ...thread.volatile, view });
+        for (const field of ["nodes", "armors", "table", "instances", "placed"]) delete thread.payload[field];
+        thread.payload["view"] = view as unknown as Data;
+        thread.insert(op("view.offer", daemonOf(thread.payload["node"] as string)));
+      },
       // A daemon that has restarted has forgotten its view.
       "armors.told": (_state, thread) => {
         const sent = new Map(thread.volatile.sent);
@@ -77,7 +96,15 @@ export function view(): Element {
   });
 }
 
-function build(payload: { readonly [field: string]: Data }): View {
+/** What the fields just read add up to; `last` itself if that says the same. */
+function build(payload: { readonly [field: string]: Data }, last: View | null): View {
+  const number = last?.number ?? 0;
+  const view = viewOf(payload, number);
+  if (last && dataEqual(last as unknown as Data, view as unknown as Data)) return last;
+  return { ...view, number: number + 1 };
+}
+
+function viewOf(payload: { readonly [field: string]: Data }, number: number): View {
   const nodes = payload["nodes"] as unknown as readonly NodeView[];
   const armors = payload["armors"] as unknown as readonly RegisteredArmor[];
   const table = payload["table"] as { readonly [key: string]: Data };
@@ -88,6 +115,7 @@ function build(payload: { readonly [field: string]: Data }): View {
   const missing = own.filter(({ id }) => !armors.some(({ armor }) => armor === id)).map(({ id }) => unplaced(id));
   return {
     epoch: payload["epoch"] as Epoch,
+    number,
     stale: !hasMajority(nodes),
     nodes: nodes.map(({ id, name, address, state, plannedUntilMs }) => ({ id, name, address, state, absent: state === "suspect" && plannedUntilMs > 0 })),
     armors: [...armors, ...missing],
