@@ -66,8 +66,12 @@ async function running(name: string, test: (found: InstanceStatus) => boolean = 
   }, timeoutMs);
 }
 
+/** Events of an application, of which there is to be one at least: what it tells of may be seen in the status before. */
 async function eventsOf(name: string, kind: string): Promise<ArmorEvent[]> {
-  return (await node.events()).filter((event) => event.kind === kind && event.subject.startsWith(`${name}.`));
+  return await waitFor(`${kind} of ${name} is told`, async () => {
+    const found = (await node.events()).filter((event) => event.kind === kind && event.subject.startsWith(`${name}.`));
+    return found.length > 0 && found;
+  }, 10_000);
 }
 
 async function remove(name: string): Promise<void> {
@@ -115,7 +119,7 @@ describe("a probe", () => {
     // Its successor has not answered yet: its grace holds.
     await running("probed", ({ pid, restarts }) => pid !== before.pid && restarts === 1);
     writeFileSync(alive, "");
-    const [hung] = await waitFor("the event", async () => (await eventsOf("probed", "application.hung")).length === 1 && eventsOf("probed", "application.hung"));
+    const [hung] = await eventsOf("probed", "application.hung");
     expect(hung).toMatchObject({ cause: "probe: status 1" });
     expect(hung!.durationMs).toBeGreaterThanOrEqual(400);
     await remove("probed");
@@ -177,7 +181,7 @@ describe("a job", () => {
       await new Promise((resolve) => setTimeout(resolve, [100, 395, 410][index]));
       signal(await node.pid(role), "SIGKILL");
       await waitFor(`${name} is completed`, async () => (await node.statusNow())?.applications.some((one) => one.name === name && one.state === "completed"), 15_000);
-      await waitFor("it is told", async () => (await eventsOf(name, "application.completed")).length > 0, 10_000);
+      await eventsOf(name, "application.completed");
     }
     await cluster.settled();
     for (const when of names) {

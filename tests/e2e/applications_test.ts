@@ -438,8 +438,11 @@ describe("slow things end", () => {
     }, 70_000, 100);
     measured("crash loop, moved", crashLoop.started);
     expect(isLiving(moved.pid!)).toBe(true);
+    const [event] = await waitFor("its move is told", async () => {
+      const found = await eventsOf(crashLoop.name, "application.moved");
+      return found.length > 0 && found;
+    });
     expect(await eventsOf(crashLoop.name, "application.crash-loop")).toHaveLength(1);
-    const [event] = await eventsOf(crashLoop.name, "application.moved");
     expect(event).toMatchObject({ from: "n2", node: "n1" });
     await remove(crashLoop.name);
   }, 80_000);

@@ -279,7 +279,10 @@ describe.skipIf(missing !== undefined)("three nodes", () => {
     await absent.start();
     const after = await whole([web]);
     expect(await answering(web)).toEqual(program);
-    const events = (await witness.events()).filter((event) => event.seq > seq);
+    const events = await waitFor("the takeover is told", async () => {
+      const since = (await witness.events()).filter((event) => event.seq > seq);
+      return since.some(({ kind }) => kind === "ftm.takeover") && since;
+    });
     expect(events.filter(({ subject }) => subject.startsWith("web")).map(({ kind }) => kind)).toEqual([]);
     expect(events.filter(({ kind }) => kind === "ftm.takeover").map(({ cause }) => cause)).toEqual(["planned absence"]);
     expect(after.epoch.number).toBe(before.epoch.number + 1);
