@@ -45,4 +45,7 @@ export type { RandomSource } from "./core/random.ts";
 export { ArmorError, OperationError } from "./core/errors.ts";
 export { InvariantError } from "./core/invariant.ts";
 
+export { makeArmor, TestArmor } from "./core/test_armor.ts";
+export type { Outcome, PendingWork, SentMessage, TestArmorOptions } from "./core/test_armor.ts";
+
 if (import.meta.main) await main(process.argv.slice(2));

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { ServerHttp2Stream } from "node:http2";
+import { join } from "node:path";
 import { applicationDefaults } from "../../armors/application.ts";
 import { type FakeDaemon, type Heard, fakeDaemon, reply } from "./testing.ts";
 
@@ -257,5 +258,55 @@ describe("armor logs", () => {
   test("an unknown application is told in one line", async () => {
     answer = (_, stream) => reply(stream, { ok: false, code: "refused", error: 'no application "web"' }, 404);
     expect(await daemon.run(["logs", "web"])).toEqual({ status: 1, out: "", error: 'armor: no application "web"\n' });
+  });
+});
+
+describe("armors of one's own", () => {
+  const elements = join(import.meta.dirname, "..", "..", "examples", "counter_pair.ts");
+
+  test("install sends a source that stands alone, with the names of its elements", async () => {
+    answer = (_, stream) => reply(stream, { ok: true, changed: true, id: "abc", revision: 1 });
+    expect(await daemon.run(["install", "--name", "ping", "--elements", elements, "--node", "n1"])).toEqual({ status: 0, out: 'armor "ping" accepted, id abc (revision 1)\n', error: "" });
+    const { source, ...body } = daemon.heard[0]!.body as { source: string };
+    expect(body).toEqual({ operation: "own.install", name: "ping", node: "n1", elements: ["counter"] } as never);
+    expect(source).not.toContain("import");
+  });
+
+  test("element changes one", async () => {
+    answer = (_, stream) => reply(stream, { ok: true, changed: true, version: 2 });
+    expect((await daemon.run(["element", "replace", "ping", "counter", "--elements", elements])).out).toBe('element "counter" replaced in "ping", version 2\n');
+    expect(daemon.heard[0]!.body).toMatchObject({ operation: "elements.change", verb: "replace", armor: "ping", name: "counter" });
+    expect((await daemon.run(["element", "remove", "ping", "counter"])).out).toBe('element "counter" removed from "ping", version 2\n');
+    expect(daemon.heard[1]!.body).toEqual({ operation: "elements.change", verb: "remove", armor: "ping", name: "counter" });
+  });
+
+  test("send prints the payload that came back", async () => {
+    answer = (_, stream) => reply(stream, { ok: true, changed: true, payload: { count: 2, text: "é" } });
+    expect((await daemon.run(["send", "ping", "count.read", '{"by":2}'])).out).toBe('{\n  "count": 2,\n  "text": "é"\n}\n');
+    expect((await daemon.run(["send", "ping", "count.read", "--json"])).out).toBe('{"count":2,"text":"é"}\n');
+    expect(daemon.heard.map(({ body }) => body)).toEqual([
+      { operation: "armor.send", armor: "ping", op: "count.read", payload: { by: 2 } },
+      { operation: "armor.send", armor: "ping", op: "count.read", payload: {} },
+    ]);
+  });
+
+  const wrong: [string[], string][] = [
+    [["install", "--elements", elements], "--name is missing: give the armor a name"],
+    [["install", "--name", "a b", "--elements", elements], '--name "a b" is not a name'],
+    [["install", "--name", "x"], "--elements is missing"],
+    [["element", "change", "ping", "x"], '"change" is not a change of an element: give add, replace, remove'],
+    [["element", "add", "ping"], "NAME is missing: armor element [options] VERB ARMOR NAME"],
+    [["element", "add", "ping", "x"], '--elements is missing: give the file that makes element "x"'],
+    [["element", "remove", "ping", "x", "--elements", elements], "--elements has no meaning with remove"],
+    [["element", "add", "ping", "x", "--elements", elements], 'it makes no element "x", but "counter"'],
+    [["send", "ping"], "OP is missing: armor send [options] ARMOR OP [JSON]"],
+    [["send", "ping", "a.b", "{"], 'JSON "{" is not JSON'],
+    [["send", "ping", "a.b", "3"], 'JSON "3" is not an object'],
+    [["send", "ping", "a.b", "{}", "x"], "too many arguments"],
+  ];
+  test.each(wrong)("%j is wrong by itself", async (argv, text) => {
+    const { status, error } = await daemon.run(argv);
+    expect([status, daemon.heard.length]).toEqual([2, 0]);
+    expect(error).toContain(text);
   });
 });

@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly nodes: number;
   /** Hosts in namespaces; see `missingForNamespaces()`. Default: loopback. */
   readonly namespaces?: boolean;
+  /** More flags of every daemon. */
+  readonly flags?: readonly string[];
 }
 
 /** Nodes that know each other. */
@@ -62,8 +64,9 @@ export class Cluster {
     const cluster = await Cluster.make(options);
     try {
       const [first, ...others] = cluster.nodes;
-      await first!.start();
-      await Promise.all(others.map((node) => node.start({ join: [first!.address] })));
+      const { flags = [] } = options;
+      await first!.start({ flags });
+      await Promise.all(others.map((node) => node.start({ join: [first!.address], flags })));
       await cluster.settled();
       return cluster;
     } catch (error) {

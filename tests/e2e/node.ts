@@ -22,6 +22,9 @@ export interface ArmorStatus {
   readonly pid: number | null;
   readonly state: string;
   readonly incarnation: string;
+  /** Of an armor of one's own. */
+  readonly name?: string;
+  readonly elements?: readonly { readonly name: string; readonly version: number; readonly ops: readonly string[] }[];
 }
 
 /** An instance in `status --json`. */
@@ -79,6 +82,8 @@ export interface StartOptions {
   readonly secretFile?: string;
   /** Initial configuration. */
   readonly config?: string;
+  /** More flags of `--role daemon`. */
+  readonly flags?: readonly string[];
 }
 
 /** What all nodes of a cluster share. */
@@ -105,11 +110,12 @@ export class Node {
   }
 
   /** Start `--role daemon`; the child is returned for those who wait for its end. */
-  spawn({ join: joins = [], cwd, env, secretFile = this.place.secretFile, config }: StartOptions = {}): ChildProcess {
+  spawn({ join: joins = [], cwd, env, secretFile = this.place.secretFile, config, flags = [] }: StartOptions = {}): ChildProcess {
     const argv = [this.place.binary, "--role", "daemon", "--node", this.name, "--listen", this.address];
     argv.push("--data-dir", this.dataDir, "--secret-file", secretFile);
     if (joins.length > 0) argv.push("--join", joins.join(","));
     if (config !== undefined) argv.push("--config", config);
+    argv.push(...flags);
     const file = openSync(this.output, "a");
     const child = spawnProgram(this.#here(argv), { cwd, env, stdio: ["ignore", file, file] });
     closeSync(file);
@@ -199,7 +205,7 @@ export class Node {
   }
 
   /** Kill every process of Armor at once; programs and their shims stay. @returns Their pids. */
-  killArmor(roles: readonly ProcessRole[] = ["guard", "daemon", "ftm", "heartbeat", "execution"]): readonly number[] {
+  killArmor(roles: readonly ProcessRole[] = ["guard", "daemon", "ftm", "heartbeat", "execution", "own"]): readonly number[] {
     const found = armorProcesses(this.dataDir).filter(({ role }) => roles.includes(role));
     for (const { pid } of found) signal(pid, "SIGSTOP");
     for (const { pid } of found) signal(pid, "SIGKILL");

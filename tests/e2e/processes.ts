@@ -13,7 +13,7 @@ import { isAlive, readArguments, readProcess } from "../../armors/host/process_t
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 
 /** Roles as they are told apart here: `daemon` is the daemon proper, `shim` a launch shim. */
-export type ProcessRole = "guard" | "daemon" | "ftm" | "heartbeat" | "execution" | "shim";
+export type ProcessRole = "guard" | "daemon" | "ftm" | "heartbeat" | "execution" | "own" | "shim";
 
 /** One process of Armor. */
 export interface ArmorProcess {
@@ -28,6 +28,7 @@ const roles: { readonly [argument: string]: ProcessRole } = {
   ftm: "ftm",
   heartbeat: "heartbeat",
   execution: "execution",
+  own: "own",
 };
 
 /** Every living process of Armor on a data dir, the stopped ones too. */

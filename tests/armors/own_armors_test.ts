@@ -1,0 +1,99 @@
+import { describe, expect, test } from "bun:test";
+import { findArmor } from "../../armors/elements/armor_names.ts";
+import { type OwnSituation, planOwnArmors } from "../../armors/elements/own_placement.ts";
+import type { NodeView, RegisteredArmor } from "../../armors/elements/registration.ts";
+import { mergeTables } from "../../armors/elements/table_version.ts";
+import type { OwnArmorEntry } from "../../armors/shapes.ts";
+import type { Data } from "../../core/data.ts";
+
+const epoch = (number: number) => ({ number, node: "a" });
+const entry = (name: string, rest: Partial<OwnArmorEntry> = {}): OwnArmorEntry => ({ id: `id-${name}`, name, node: null, revision: 1, revisionEpoch: epoch(1), ...rest });
+const node = (id: string, rest: Partial<NodeView> = {}): NodeView =>
+  ({ id, name: `name-${id}`, address: "h:1", state: "alive", reported: true, plannedUntilMs: 0, elements: true, ...rest }) as NodeView;
+const armor = (id: string, at: string, state: RegisteredArmor["state"] = "running", role: RegisteredArmor["role"] = "own"): RegisteredArmor =>
+  ({ armor: id, role, node: at, pid: 1, state, incarnation: { placement: 1, restart: 0 }, generation: null, elements: [] });
+
+function plan(situation: Partial<OwnSituation> & { wanted?: OwnArmorEntry[] }): { install: string[]; remove: string[] } {
+  const { nodes = [node("a"), node("b")], armors = [], wanted = [entry("x")], lastNode = () => undefined } = situation;
+  const table = Object.fromEntries(wanted.map((one) => [`armor:${one.name}`, one as unknown as Data]));
+  const { install, remove } = planOwnArmors({ nodes, armors, table, lastNode });
+  return { install: install.map((one) => `${one.armor} on ${one.node}${one.before ? " again" : ""}`), remove: remove.map((one) => `${one.armor} on ${one.node}`) };
+}
+
+describe("armors of one's own are placed", () => {
+  const cases: Record<string, [Parameters<typeof plan>[0], string[]]> = {
+    "on the first node that takes elements": [{ nodes: [node("a", { elements: false }), node("b")] }, ["id-x on b"]],
+    "on the preferred node": [{ wanted: [entry("x", { node: "name-b" })] }, ["id-x on b"]],
+    // Two nodes in mode availability: the survivor decides alone.
+    "elsewhere while that is not there": [{ wanted: [entry("x", { node: "name-b" })], nodes: [node("a"), node("b", { state: "failed", reported: false })] }, ["id-x on a"]],
+    "where there are fewest": [{ armors: [armor("id-y", "a")], wanted: [entry("x"), entry("y")] }, ["id-x on b"]],
+    "spread": [{ wanted: [entry("x"), entry("y")] }, ["id-x on a", "id-y on b"]],
+    "where they were ordered before": [{ lastNode: () => "b" }, ["id-x on b"]],
+    "nowhere while a node may have them": [{ nodes: [node("a"), node("b", { reported: false })] }, []],
+    "nowhere while a suspect node may have them": [{ nodes: [node("a"), node("b"), node("c", { state: "suspect", reported: false })] }, []],
+    "on the rest once it has failed": [{ nodes: [node("a"), node("b"), node("c", { state: "failed", reported: false })] }, ["id-x on a"]],
+    "not without a majority": [{ nodes: [node("a"), node("b", { state: "failed" }), node("c", { state: "failed" })] }, []],
+    "nowhere if no node takes elements": [{ nodes: [node("a", { elements: false })] }, []],
+    "in place when their process is gone": [{ armors: [armor("id-x", "b", "recovering")] }, ["id-x on b again"]],
+    "in place also where elements are no longer taken": [{ nodes: [node("a", { elements: false })], armors: [armor("id-x", "a", "recovering")] }, ["id-x on a again"]],
+    "not again while they run or start": [{ armors: [armor("id-x", "b", "running")] }, []],
+    "not elsewhere when they have failed for good": [{ armors: [armor("id-x", "b", "failed")] }, []],
+  };
+  for (const [what, [situation, expected]] of Object.entries(cases)) {
+    test(what, () => expect(plan(situation).install).toEqual(expected));
+  }
+
+  test("and removed when they are no longer wanted; others' armors are left alone", () => {
+    const armors = [armor("id-x", "a"), armor("id-old", "b"), armor("heartbeat", "b", "running", "heartbeat")];
+    expect(plan({ armors }).remove).toEqual(["id-old on b"]);
+  });
+});
+
+test("armors are found by the names operators use", () => {
+  const registration = (id: string, name: string, left = false): Data => ({ id, name, address: "h:1", draining: false, left });
+  const table = { "armor:ping": entry("ping") as unknown as Data, "node:k1": registration("k1", "n1"), "node:k2": registration("k2", "n2", true), "app:web": {} };
+  const found = ["ping", "id-ping", "ftm", "heartbeat", "daemon@n1", "daemon@k1", "execution@n1", "execution@n2", "own@n1", "web", "", "nobody"].map((text) => findArmor(text, table) ?? "-");
+  expect(found).toEqual(["id-ping", "id-ping", "ftm", "heartbeat", "daemon@k1", "daemon@k1", "execution@k1", "-", "-", "-", "-", "-"]);
+});
+
+describe("tables that went their own ways are merged:", () => {
+  const set = (one: OwnArmorEntry, source: string): { [key: string]: Data } => ({
+    [`armor:${one.name}`]: one as unknown as Data,
+    [`elements:${one.id}`]: { own: [{ name: "e", hash: source, builtIn: false }], sources: { [source]: source } },
+  });
+  const merged = (ours: { [key: string]: Data }, theirs: { [key: string]: Data }, basis: { [key: string]: Data } = {}): [{ [key: string]: Data }, string[]] => {
+    const merge = mergeTables(ours, theirs, basis);
+    const next = { ...ours, ...merge.set };
+    for (const key of merge.unset) delete next[key];
+    return [next, merge.superseded.map(({ name }) => name)];
+  };
+  const shared = set(entry("x"), "s");
+
+  test("an armor of the other side comes with its elements", () => {
+    expect(merged({}, shared)).toEqual([shared, []]);
+  });
+
+  test("the later change of elements stays", () => {
+    const later = set(entry("x", { revision: 2 }), "later");
+    expect(merged(shared, later, shared)).toEqual([later, []]);
+    expect(merged(later, shared, shared)).toEqual([later, []]);
+  });
+
+  test("a removal counts as a change, and takes the elements along", () => {
+    const gone = { "gone-armor:x": { revision: 2, revisionEpoch: epoch(1) } };
+    expect(merged(shared, gone, shared)).toEqual([gone, []]);
+    expect(merged(gone, shared, shared)).toEqual([gone, []]);
+  });
+
+  test("of two armors of one name that of the higher epoch stays, and the other is named", () => {
+    const [low, high] = [set(entry("x", { id: "low" }), "l"), set(entry("x", { id: "high", revisionEpoch: epoch(2) }), "h")];
+    expect(merged(low, high)).toEqual([high, ["x"]]);
+    expect(merged(high, low)).toEqual([high, ["x"]]);
+  });
+
+  test("elements of built-in armors stay ours where both have some", () => {
+    const of = (text: string): { [key: string]: Data } => ({ "elements:ftm": { own: [], sources: { [text]: text } } });
+    expect(merged({}, of("a"))).toEqual([of("a"), []]);
+    expect(merged(of("b"), of("a"))).toEqual([of("b"), []]);
+  });
+});
