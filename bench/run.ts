@@ -24,6 +24,7 @@ const measurements: { readonly [name: string]: { readonly title: string; readonl
   armors: { title: "Armors, daemon, guard", load: () => import("./armors.ts") },
   planned_restart: { title: "Planned absence", load: () => import("./planned_restart.ts") },
   node_cut: { title: "Nodes cut off", load: () => import("./node_cut.ts") },
+  own_armors: { title: "Armors of one's own", load: () => import("./own_armors.ts") },
   kernel: { title: "Microkernel, per message", load: () => import("./kernel.ts") },
 };
 

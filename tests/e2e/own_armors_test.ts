@@ -158,7 +158,7 @@ const all = ["own", "ftm", "heartbeat", "execution", "daemon"];
 test("2,000 messages between two nodes take effect exactly once while armors are killed at random", async () => {
   const before = await pair.read("pong");
   const [messages, sent] = [2_000, (await pair.read("ping")).sent];
-  const killed = await pair.underFire(all, 500, async () => {
+  const killed = await pair.underFire(all, 250, async () => {
     await waitFor("it starts", async () => await pair.start(messages).then(() => true), 20_000, 200);
     await waitFor("most is sent", async () => (await pair.read("pong")).received > sent + messages * 0.9, 60_000, 300);
   });
