@@ -63,7 +63,7 @@ export class CounterPair {
   }
 
   /** Kill one after another while `run` is under way. @returns How many. */
-  async underFire(roles: readonly string[], everyMs: number, run: () => Promise<void>): Promise<number> {
+  async underFire(roles: readonly string[], everyMs: number, run: (killed: () => number) => Promise<void>): Promise<number> {
     let over = false;
     let killed = 0;
     const fire = (async () => {
@@ -73,7 +73,7 @@ export class CounterPair {
       }
     })();
     try {
-      await run();
+      await run(() => killed);
     } finally {
       over = true;
       await fire;

@@ -137,65 +137,68 @@ describe("elements of a running armor", () => {
 });
 
 test("a detector of one's own makes a daemon give up an armor sooner", async () => {
-  const hungAfterMs = async (): Promise<number> => {
+  const reportsOfHang = async (): Promise<readonly string[]> => {
     const { pid, id } = (await pair.armor("pong"))!;
     const before = (await n1.events()).at(-1)!.seq;
     signal(pid!, "SIGSTOP");
-    return await waitFor("it is found hung", async () => (await n1.events()).find(({ seq, kind, subject }) => seq > before && kind === "armor.hung" && subject === id)?.durationMs, 10_000, 50);
+    return await waitFor("it is found hung", async () => {
+      const kinds = (await n1.events()).filter(({ seq, subject }) => seq > before && subject === id).map(({ kind }) => kind);
+      const end = kinds.indexOf("armor.hung");
+      return end >= 0 && kinds.slice(0, end + 1);
+    }, 15_000, 50);
   };
-  const patient = await hungAfterMs();
+  expect(await reportsOfHang()).not.toContain("armor.given-up");
   await pair.read("pong");
   await n1.json("element", "add", "daemon@n2", "impatience", "--elements", join(root, "examples", "impatient_detector.ts"));
   await n1.json("send", "daemon@n2", "impatience.with", JSON.stringify({ armor: pair.pongId }));
-  const impatient = await hungAfterMs();
+  expect((await reportsOfHang()).slice(-2)).toEqual(["armor.given-up", "armor.hung"]);
   await pair.read("pong");
-  expect([patient >= 900, impatient < patient]).toEqual([true, true]);
   await n1.json("element", "remove", "daemon@n2", "impatience");
 }, 40_000);
 
-const all = ["own", "ftm", "heartbeat", "execution", "daemon"];
-
-test("2,000 messages between two nodes take effect exactly once while armors are killed at random", async () => {
-  const before = await pair.read("pong");
-  const [messages, sent] = [2_000, (await pair.read("ping")).sent];
-  const killed = await pair.underFire(all, 250, async () => {
+/** So many messages more, again and again until enough has been killed meanwhile. */
+async function load(messages: number, killed: () => number): Promise<void> {
+  do {
+    const { sent } = await pair.read("ping");
     await waitFor("it starts", async () => await pair.start(messages).then(() => true), 20_000, 200);
     await waitFor("most is sent", async () => (await pair.read("pong")).received > sent + messages * 0.9, 60_000, 300);
-  });
-  const { ping, pong } = await pair.finished(sent + messages, 30_000);
+  } while (killed() < 3);
+}
+
+test("1,000 messages between two nodes take effect exactly once while armors are killed at random", async () => {
+  const { sent } = await pair.read("ping");
+  await pair.underFire(["own", "ftm", "heartbeat", "execution", "daemon"], 250, async (killed) => await load(1_000, killed));
+  const { ping, pong } = await pair.finished(sent + 1_000, 30_000);
   // A start that was answered by silence may have been counted twice; what was sent came once in any case.
   expect(pong).toMatchObject({ received: ping.sent, sum: sumOf(ping.sent) });
-  expect(pong.received).toBeGreaterThanOrEqual(before.received + messages);
-  expect(killed).toBeGreaterThan(2);
 }, 120_000);
 
-test("50 live replacements under load, with processes killed at random, lose and double nothing", async () => {
+test("live replacements under load, with processes killed at random, lose and double nothing", async () => {
   const { sent } = await pair.read("ping");
-  const killed = await pair.underFire(["own"], 700, async () => {
-    await waitFor("it starts", async () => await pair.start(1_500).then(() => true), 20_000, 200);
-    await pair.replace(50);
+  await pair.underFire(["own"], 700, async (killed) => {
+    const loading = load(1_000, killed);
+    await pair.replace(12);
+    await loading;
   });
-  const { ping, pong } = await pair.finished(sent + 1_500, 30_000);
+  const { ping, pong } = await pair.finished(sent + 1_000, 30_000);
   expect(pong).toMatchObject({ received: ping.sent, sum: sumOf(ping.sent) });
-  expect((await pair.armor("pong"))!.elements!.find(({ name }) => name === "counter")!.version).toBe(2 + (49 % 5));
-  expect(killed).toBeGreaterThan(2);
+  expect((await pair.armor("pong"))!.elements!.find(({ name }) => name === "counter")!.version).toBe(2 + (11 % 5));
 }, 120_000);
 
 test("when its node is lost, an armor begins anew on another, with the elements it had last", async () => {
   const { generation } = (await pair.armor("pong")) as unknown as { generation: string };
   await n2.crash();
-  await waitFor("pong runs on n1", async () => {
-    const pong = await pair.armor("pong");
-    return pong?.node === "n1" && pong.state === "running";
+  const pong = await waitFor("pong runs on n1", async () => {
+    const now = await pair.armor("pong");
+    return now?.node === "n1" && now.state === "running" && now.elements!.some(({ name }) => name === "counter") && now;
   }, 20_000, 100);
-  const pong = (await pair.armor("pong"))!;
-  expect([pong.id, pong.elements!.find(({ name }) => name === "counter")!.version]).toEqual([pair.pongId, 2 + (49 % 5)]);
+  expect([pong.id, pong.elements!.find(({ name }) => name === "counter")!.version]).toEqual([pair.pongId, 2 + (11 % 5)]);
   expect((pong as unknown as { generation: string }).generation).not.toBe(generation);
   expect(await pair.read("pong")).toMatchObject({ received: 0 });
   // The node returns without the permission: nothing is placed there, and the old copy ends.
   await n2.start();
   await cluster.settled();
-  expect(armorProcesses(n2.dataDir).filter(({ role }) => role === "own")).toEqual([]);
+  await waitFor("the old copy ends", () => armorProcesses(n2.dataDir).every(({ role }) => role !== "own"), 10_000, 50);
   const refused = await n1.cli("install", "--name", "third", "--elements", example, "--node", "n2");
   expect([refused.status, refused.stderr]).toEqual([1, 'armor: node "n2" takes no elements by message: start its daemon with --allow-elements\n']);
   const added = await n1.cli("element", "add", "daemon@n2", "greeter2", "--elements", file("g9.ts", greeter(1).replace('"greeter"', '"greeter2"')));
@@ -206,7 +209,7 @@ test("a removed armor ends, leaves nothing, and its id is not used again", async
   const removed = await n1.cli("remove", "pong");
   expect([removed.status, removed.stdout]).toEqual([0, 'armor "pong" will be removed\n']);
   await waitFor("it is gone", async () => (await pair.armor("pong")) === undefined, 10_000, 50);
-  expect(armorProcesses(n1.dataDir).filter(({ role }) => role === "own")).toHaveLength(1);
+  await waitFor("its process is gone", () => armorProcesses(n1.dataDir).filter(({ role }) => role === "own").length === 1, 5_000);
   await waitFor("it is reported", async () => (await n1.events()).some(({ kind, subject }) => kind === "armor.removed" && subject === pair.pongId), 5_000, 50);
   const { id } = await n1.json<{ id: string }>("install", "--name", "pong", "--elements", example);
   expect(id).not.toBe(pair.pongId);
