@@ -6,6 +6,7 @@
  */
 import { checkpointCommand } from "./checkpoint.ts";
 import type { CommandDefinition } from "./command.ts";
+import { deadLettersCommand } from "./dead_letters.ts";
 import { demoCommand } from "./demo.ts";
 import { downCommand } from "./down.ts";
 import { elementCommand } from "./element.ts";
@@ -14,6 +15,7 @@ import { initCommand } from "./init.ts";
 import { installCommand } from "./install.ts";
 import { logsCommand } from "./logs.ts";
 import { removeCommand } from "./remove.ts";
+import { resetCommand } from "./reset.ts";
 import { restartCommand } from "./restart.ts";
 import { runCommand } from "./run.ts";
 import { sendCommand } from "./send.ts";
@@ -37,6 +39,8 @@ export const commands: readonly CommandDefinition[] = [
   initCommand,
   statusCommand,
   eventsCommand,
+  deadLettersCommand,
+  resetCommand,
   downCommand,
   checkpointCommand,
   demoCommand,

@@ -36,6 +36,17 @@ export const limits = {
   inDoubtNamesMax: 100,
   /** Events a daemon keeps. */
   eventsMax: 10_000,
+  /** What a death by the armor's own doing weighs; one that may have come from outside weighs 1. */
+  ownDeathWeight: 3,
+  /** Weight of the careful lives that ended under one message until it is poison: one may be chance. */
+  poisonWeight: 6,
+  /** Weight of the careful lives in a row that ended with nothing of others in hand until the armor is `failed`. */
+  badStateWeight: 9,
+  /** Dead letters an armor keeps, and their bytes: enough to see what happened. */
+  deadLettersMax: 1_000,
+  deadLetterBytesMax: 4 * 1024 * 1024,
+  /** A larger message is kept without its payload. */
+  deadLetterMessageBytesMax: 64 * 1024,
   /** First and last pause between retransmissions of an unacknowledged message. */
   retransmitFirstMs: 200,
   retransmitCapMs: 2_000,
@@ -68,6 +79,10 @@ export const timing = {
   operatorDeadlineMs: 5_000,
   /** An armor that does not register within this time after its start is started again. */
   registerWithinMs: 5_000,
+  /** An armor that lasts this long after its start is not dying of what it restored. */
+  settledAfterMs: 5_000,
+  /** A failed armor is tried again after this time: what made it fail may be gone. */
+  failedRetryMs: 10_000,
   /** Planned absence of a node (daemon ended by SIGTERM). */
   plannedAbsenceMs: 60_000,
   /** A restarted daemon waits this long for its registered peers before it decides alone. */

@@ -46,6 +46,7 @@ export type FailureCode =
   | "limit"
   | "outbox-full"
   | "poison"
+  | "unreadable"
   | "refused";
 
 /** Payload field `failure` of an `armor.op-failed` message. */
@@ -66,3 +67,15 @@ export interface Failure extends DataRecord {
 
 /** The op under which a failed message returns to its origin. */
 export const opFailed = "armor.op-failed";
+
+/** Whether a decoded value has the shape of a message, as far as handling it without a mistake needs. */
+export function isMessage(value: unknown): value is Message {
+  if (!isRecord(value) || !isRecord(value["payload"]) || !Array.isArray(value["ops"]) || value["ops"].length === 0) return false;
+  const words = ["id", "from", "to", "lane"].every((field) => typeof value[field] === "string");
+  const counts = ["executed", "segments", "hops"].every((field) => typeof value[field] === "number");
+  return words && counts && value["ops"].every((one) => isRecord(one) && typeof one["name"] === "string");
+}
+
+function isRecord(value: unknown): value is { readonly [field: string]: unknown } {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+}

@@ -7,7 +7,8 @@
  * @module
  */
 import { checkpointFormat, type CommitRecord, type Continuation, type Snapshot } from "./checkpoint.ts";
-import { decode, encode } from "./codec.ts";
+import { CodecError, decode, encode } from "./codec.ts";
+import type { Caution } from "./caution.ts";
 import type { Data, DataRecord } from "./data.ts";
 import { DurableState, difference } from "./durable_state.ts";
 import type { Diagnostic, Effects, HostCommand } from "./effects.ts";
@@ -17,7 +18,7 @@ import { type Generation, generationText } from "./generation.ts";
 import { ArmorError, OperationError } from "./errors.ts";
 import { invariant, InvariantError } from "./invariant.ts";
 import { limits } from "./limits.ts";
-import { type Failure, type Lane, type Message, opFailed } from "./message.ts";
+import { type Failure, isMessage, type Lane, type Message, opFailed } from "./message.ts";
 import { type ArmorId, op, type MicroOperation } from "./micro_operation.ts";
 import type { Payload } from "./payload.ts";
 import type { RandomSource } from "./random.ts";
@@ -85,8 +86,12 @@ export class Microkernel {
   #steps = 0;
   /** Payload of `armor.started`, for elements that come later. */
   #startPayload: Payload = {};
+  /** Threads run in this step. */
+  #threads = 0;
   /** The element versions differ from those restored, or nothing was restored: the host writes a snapshot. */
   needsSnapshot = true;
+  /** Set while the host fears that a message kills the armor: one thread at a time, each announced. */
+  caution: Caution | undefined;
   // Collected during one step.
   #commits: CommitRecord[] = [];
   #sends: Frame[] = [];
@@ -117,6 +122,7 @@ export class Microkernel {
     invariant(nowMs >= this.#nowMs, `time ran backwards from ${this.#nowMs} to ${nowMs}`);
     this.#nowMs = nowMs;
     this.#steps += 1;
+    this.#threads = 0;
     this.#handle(event);
     this.#runReady();
     for (const channel of this.#channels.values()) this.#turnRound(channel.takeExpired(nowMs));
@@ -232,6 +238,7 @@ export class Microkernel {
       if (!continuation || this.#ready.includes(key)) continue;
       const { work, completion } = continuation;
       if (!work || completion) this.#ready.push(key);
+      else if (this.caution?.isPoison(key)) this.#failAsPoison(continuation.message, undefined, key);
       else this.#startWork(key, work);
     }
   }
@@ -263,9 +270,10 @@ export class Microkernel {
       this.#channel(peer).refused = true;
       return;
     }
-    const message = decode(frame.body) as Message;
+    const message = decodeMessage(frame.body);
     const origin = { peer, lane, sequence };
-    if (late) this.#commitFailure(message, this.#failure("deadline", message, "the deadline passed on the way"), origin);
+    if (!message) this.#dropUnreadable(frame, origin);
+    else if (late) this.#commitFailure(message, this.#failure("deadline", message, "the deadline passed on the way"), origin);
     else this.#runThread({ ...message, ...(frame.deadlineMs !== undefined && { deadlineMs: frame.deadlineMs }) }, origin);
   }
 
@@ -315,6 +323,8 @@ export class Microkernel {
 
   #runReady(): void {
     for (let runs = 0; this.#ready.length > 0 && runs < limits.opsPerThread; runs++) {
+      // Under caution the effects of one thread are done before the next one runs.
+      if (this.caution && this.#threads > 0) return;
       const key = this.#ready.shift()!;
       const continuation = this.#continuations.get(key);
       if (continuation) this.#runThread(this.#withRemainingTime(key, continuation.message), undefined, key, continuation.completion);
@@ -328,6 +338,14 @@ export class Microkernel {
   }
 
   #runThread(message: Message, origin: Origin | undefined, key?: string, completion?: Completion, only?: string): void {
+    this.#threads += 1;
+    if (this.caution) {
+      const name = message.ops[0]?.name ?? "";
+      const kind = key !== undefined ? "continuation" : origin ? "message" : "local";
+      const id = key ?? (origin ? message.id : name);
+      if (kind !== "local" && this.caution.isPoison(id)) return this.#failAsPoison(message, origin, key);
+      this.caution.begins({ kind, id, op: name });
+    }
     const segment = new Segment(
       {
         self: this.armor,
@@ -370,6 +388,23 @@ export class Microkernel {
   #fail(message: Message, failure: Failure, error: unknown, origin: Origin | undefined, key?: string): void {
     this.#options.diagnose?.({ op: failure.op, element: failure.element, code: failure.code, error: error ?? failure.text });
     this.#commitFailure(message, failure, origin, key);
+  }
+
+  /** The armor has died under it before: it has no effect here but this answer. */
+  #failAsPoison(message: Message, origin: Origin | undefined, key?: string): void {
+    const failure = this.#failure("poison", message, `"${this.armor}" died under it again and again`);
+    this.#fail(message, failure, undefined, origin, key);
+  }
+
+  /** What no armor of ours can have sent: it counts as handled, and there is nobody to answer. */
+  #dropUnreadable({ body }: Frame & { type: "data" }, origin: Origin): void {
+    const draft = this.#draft();
+    const { peer, lane, sequence } = origin;
+    const id = `${peer}/${lane}/${sequence}`;
+    this.#startEvents(draft, [{ kind: "message.dead-lettered", subject: id, cause: "unreadable", op: "" }]);
+    const failure = { code: "unreadable", op: "", element: "", text: `${body.length} bytes are not a message`, armor: this.armor, committed: 0 };
+    this.#commands.push({ kind: "dead-letter", args: { message: { id, from: peer }, failure } });
+    this.#commitDraft(draft, origin);
   }
 
   /**
@@ -456,10 +491,11 @@ export class Microkernel {
   ): void {
     const draft = this.#draft();
     if (key !== undefined) this.#setContinuation(draft, key, null);
-    if (message.failed) {
+    if (message.failed || failure.code === "poison") {
       this.#startEvents(draft, [{ kind: "message.dead-lettered", subject: message.id, cause: failure.code, op: failure.op }]);
       this.#commands.push({ kind: "dead-letter", args: { message: message as unknown as DataRecord, failure } });
-    } else if (answer) this.#enqueue(draft, this.#answer(message, failure));
+    }
+    if (answer && !message.failed) this.#enqueue(draft, this.#answer(message, failure));
     this.#commitDraft(draft, origin);
   }
 
@@ -624,6 +660,17 @@ export class Microkernel {
     this.#work = [];
     this.#commands = [];
     return effects;
+  }
+}
+
+/** @returns `undefined` if the bytes are none. */
+function decodeMessage(body: Uint8Array): Message | undefined {
+  try {
+    const value = decode(body);
+    return isMessage(value) ? value : undefined;
+  } catch (error) {
+    if (error instanceof CodecError) return undefined;
+    throw error;
   }
 }
 

@@ -25,6 +25,8 @@ export type InstallOrder = {
   readonly generation: Generation;
   /** What the armor starts from; handed over when it registers, before any message. */
   readonly begin: DataRecord | null;
+  /** Its state is put aside: the operator wants it to begin anew. */
+  readonly reset?: true;
 };
 
 type Kept = LocalArmor & { readonly begin: DataRecord | null };
@@ -44,9 +46,9 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
     thread.setVolatile({ ...thread.volatile, live: { ...thread.volatile.live, [armor]: { ...before, ...live } } });
   };
 
-  const spawn = (thread: Local, kept: Kept): Kept => {
+  const spawn = (thread: Local, kept: Kept, reset = false): Kept => {
     const { armor, role, incarnation, generation } = kept;
-    thread.command({ kind: "armor.spawn", args: { armor, role, incarnation, generation, process: kept.process } });
+    thread.command({ kind: "armor.spawn", args: { armor, role, incarnation, generation, process: kept.process, reset } });
     thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
     setLive(thread, armor, { state: "starting", elements: null });
     return { ...kept, process: null };
@@ -82,7 +84,8 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
       "armor.started": (state, thread) => {
         const live: Record<ArmorId, Live> = {};
         for (const { armor, process, role } of Object.values(state)) {
-          live[armor] = { state: "recovering", elements: null, generation: null, lostAtMs: undefined };
+          // Most likely it runs, and only has to find its new daemon: nobody may start another meanwhile.
+          live[armor] = { state: "starting", elements: null, generation: null, lostAtMs: undefined };
           thread.command({ kind: "process.watch", args: { armor, role, process } });
           thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
         }
@@ -93,7 +96,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         }
       },
       "armor.install": (state, thread) => {
-        const { armor, role, placement, generation, begin } = thread.payload["install"] as unknown as InstallOrder;
+        const { armor, role, placement, generation, begin, reset = false } = thread.payload["install"] as unknown as InstallOrder;
         const before = state[armor];
         if (before && before.incarnation.placement > placement) return;
         const again = before?.incarnation.placement === placement;
@@ -103,8 +106,9 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         const kept = { armor, role, incarnation, generation, begin, process: before?.process ?? null, failed: false };
         thread.cancel(`order ${armor}`);
         thread.event({ kind: "armor.installed", subject: armor, node, placement });
+        if (reset) thread.event({ kind: "armor.rewound", subject: armor, node, cause: "reset by the operator" });
         tell(thread);
-        return { ...state, [armor]: spawn(thread, kept) };
+        return { ...state, [armor]: spawn(thread, kept, reset) };
       },
       "armor.remove": (state, thread) => {
         const armor = thread.payload["armor"] as ArmorId;
@@ -185,6 +189,13 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         tell(thread);
         return { ...state, [armor]: restart(thread, kept) };
       },
+      // What made it fail may be gone: a full disk, a missing file.
+      "armor.retry": (state, thread) => {
+        const kept = state[thread.payload["armor"] as ArmorId];
+        if (!kept?.failed) return;
+        tell(thread);
+        return { ...state, [kept.armor]: restart(thread, { ...kept, failed: false }) };
+      },
       "armors.report": (state, thread) => {
         const before = thread.payload["report"] as NodeReport;
         const armors = reports(state, thread);
@@ -220,11 +231,11 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
   }
 
   function lost(state: State, thread: Local): State | undefined {
-    const { armor, process, cause, poisoned } = thread.payload as unknown as Payload & {
+    const { armor, process, cause, failed } = thread.payload as unknown as Payload & {
       armor: ArmorId;
       process: ProcessIdentity;
       cause: string;
-      poisoned?: boolean;
+      failed?: boolean;
     };
     const kept = state[armor];
     if (!kept || (kept.process && process && kept.process.pid !== process.pid)) return;
@@ -233,10 +244,11 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
     thread.insert(op("liveness.unwatch"));
     setLive(thread, armor, { state: "recovering", elements: null, lostAtMs: thread.nowMs });
     tell(thread);
-    const next: Kept = { ...kept, process: null, failed: poisoned === true };
+    const next: Kept = { ...kept, process: null, failed: failed === true };
     if (next.failed) {
       thread.cancel(`register ${armor}`);
-      thread.event({ kind: "armor.failed", subject: armor, node, cause: "died twice before its first commit" });
+      thread.event({ kind: "armor.failed", subject: armor, node, cause: "its state is bad: it died again and again with nothing in hand" });
+      thread.after(`retry ${armor}`, timing.failedRetryMs, "armor.retry", { armor });
     }
     if (armor === "ftm") {
       thread.payload["gone"] = { number: kept.generation.epoch, node: kept.generation.node };

@@ -28,6 +28,7 @@ export const operations = [
   "own.install",
   "elements.change",
   "armor.send",
+  "armor.reset",
 ] as const;
 
 /** Payload field that ties the answer to `armor.send` to its request; the other fields are the sender's. */

@@ -7,9 +7,11 @@
  */
 import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
+import { OperationError } from "../../core/errors.ts";
 import type { Epoch } from "../../core/generation.ts";
 import { type ArmorId, op } from "../../core/micro_operation.ts";
 import { daemonOf, executionOf, type Role } from "../shapes.ts";
+import { findArmor } from "./armor_names.ts";
 import type { InstallOrder } from "./local_armors.ts";
 import { planOwnArmors } from "./own_placement.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
@@ -31,16 +33,16 @@ const rewindsMax = 1_000;
 
 /** @param self The FTM's own node. */
 export function recovery(self: string): Element {
-  const order = (thread: Recovering, epoch: Epoch, node: string, role: Role, armor: ArmorId, before?: RegisteredArmor): void => {
+  const order = (thread: Recovering, epoch: Epoch, node: string, role: Role, armor: ArmorId, before?: RegisteredArmor, reset = false): void => {
     const { orders } = thread.volatile;
     const last = orders.get(armor);
-    if (last && last.node === node && thread.nowMs - last.atMs < repeatAfterMs && before?.state !== "recovering") return;
-    const inPlace = before !== undefined && before.node === node && before.generation !== null;
-    if (last && last.node === node && last.atMs === thread.nowMs) return;
+    if (!reset && last && last.node === node && thread.nowMs - last.atMs < repeatAfterMs && before?.state !== "recovering") return;
+    const inPlace = !reset && before !== undefined && before.node === node && before.generation !== null;
+    if (!reset && last && last.node === node && last.atMs === thread.nowMs) return;
     const number = thread.volatile.placements + 1;
     const placement = inPlace ? before.incarnation.placement : epoch.number * 2 ** 20 + number;
     const generation = inPlace ? before.generation! : { epoch: epoch.number, node: epoch.node, counter: number * rewindsMax };
-    const install: InstallOrder = { armor, role, placement, generation, begin: null };
+    const install: InstallOrder = { armor, role, placement, generation, begin: null, ...(reset && { reset }) };
     thread.send({
       ops: [op("epoch.guard", daemonOf(node)), op("armor.install", daemonOf(node))],
       payload: { epoch, install: install as unknown as Data },
@@ -71,6 +73,26 @@ export function recovery(self: string): Element {
           op("placement.decide"),
           op("view.publish"),
         ),
+      // The one way in which an armor begins anew: its operator says so.
+      "armor.reset": (_state, thread) => {
+        thread.insert(op("nodes.read"), op("table.read"), op("armor.reset-decide"));
+      },
+      "armor.reset-decide": (_state, thread) => {
+        const named = String((thread.payload["args"] as { armor?: unknown }).armor ?? "");
+        const armor = findArmor(named, thread.payload["table"] as { readonly [key: string]: Data });
+        const present = (thread.payload["armors"] as unknown as readonly RegisteredArmor[]).find((one) => one.armor === armor);
+        const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
+        const node = nodes.find(({ id }) => id === present?.node);
+        if (armor === undefined || !present || !node) throw new OperationError("refused", `there is no armor "${named}": see "armor status"`);
+        if (present.role === "ftm" || present.role === "daemon") {
+          const why = present.role === "ftm" ? "its state is the table of applications" : "it holds the promises of its node; start the node with an empty data dir instead";
+          throw new OperationError("refused", `"${named}" cannot be reset: ${why}`);
+        }
+        if (node.state !== "alive") throw new OperationError("refused", `node "${node.name}" of "${named}" is ${node.state}: it cannot be reset now`);
+        order(thread, thread.payload["epoch"] as Epoch, node.id, present.role, armor, present, true);
+        for (const field of ["nodes", "armors", "epoch", "table"]) delete thread.payload[field];
+        thread.payload["answer"] = { ok: true, changed: true, text: `"${named}" begins anew on node "${node.name}", without its state` };
+      },
       "recovery.decide": (_state, thread) => {
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
         const armors = thread.payload["armors"] as unknown as readonly RegisteredArmor[];

@@ -8,6 +8,7 @@ import { ArmorError } from "../../core/errors.ts";
 import type { DataRecord } from "../../core/data.ts";
 import { type App, createApp, readJson } from "../../transports/http2_app.ts";
 import { operations, type OperationAnswer } from "../elements/operator.ts";
+import type { DeadLetterDocument } from "./dead_letter_collection.ts";
 import type { EventStore, StoredEvent } from "./event_store.ts";
 import { followLog } from "./log_reader.ts";
 
@@ -19,6 +20,8 @@ export interface ApiOptions {
   readonly operate: (operation: string, args: DataRecord) => Promise<OperationAnswer>;
   /** Where an instance of an application is: `local` with its log, or a stream from another node. */
   readonly log: (application: string, instance: string | undefined) => LogPlace;
+  /** Of this node alone, or of all nodes in reach. */
+  readonly deadLetters: (armor: string | undefined, everywhere: boolean) => Promise<DeadLetterDocument>;
   readonly proxyLog: (node: string, path: string, signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>;
 }
 
@@ -49,6 +52,10 @@ export function createApi(options: ApiOptions): App {
       ? followLog(place.path, { lines: lines === undefined ? undefined : Number(lines), follow: follow === "1", signal: abort.signal })
       : await options.proxyLog(place.node, new URL(context.req.url).pathname + new URL(context.req.url).search, abort.signal);
     return new Response(streamOf(source, () => abort.abort()), { headers: { "content-type": "text/plain; charset=utf-8" } });
+  });
+  app.get("/v1/dead-letters", async (context) => {
+    const { armor, here } = context.req.query();
+    return context.json(await options.deadLetters(armor, here !== "1"));
   });
   app.post("/v1/operations", async (context) => {
     const body = await readJson(context) as { operation?: unknown } & DataRecord;

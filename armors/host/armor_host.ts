@@ -8,12 +8,14 @@
 import process from "node:process";
 import type { Clock } from "../../core/clock.ts";
 import type { CheckpointStore, DurabilityClass } from "../../core/checkpoint_store.ts";
-import type { Data } from "../../core/data.ts";
+import type { Data, DataRecord } from "../../core/data.ts";
 import type { Effects, HostCommand } from "../../core/effects.ts";
 import type { Completion } from "../../core/element.ts";
 import type { Frame } from "../../core/frame.ts";
 import type { KernelEvent, Microkernel } from "../../core/microkernel.ts";
+import { timing } from "../../core/limits.ts";
 import type { Payload } from "../../core/payload.ts";
+import type { InHand } from "./hand_record.ts";
 import { systemClock } from "./system_clock.ts";
 
 /** What surrounds one armor. */
@@ -29,14 +31,27 @@ export interface ArmorSurroundings {
   work(kind: string, args: Data): Promise<Data>;
   /** The elements have changed. */
   reconfigured?(): void;
-  /** Something has been committed: the armor works. */
-  committed?(): void;
+  /** Keep a message that cannot be handled; the same one may come twice. */
+  deadLetter?(args: DataRecord): void;
+  /** What this life leaves for the next. */
+  readonly hand?: Hand;
+  /** Earlier lives ended early: one thread at a time, each on record in `hand`. */
+  readonly careful?: boolean;
   /** One line for the armor's own log. */
   log(text: string): void;
   /** Default: the machine's. */
   readonly clock?: Clock;
   /** End the process. Default: the runtime's. */
   exit?(status: number): never;
+}
+
+/** The part of a hand record that the loop uses, see `hand_record.ts`. */
+export interface Hand {
+  isPoison(id: string): boolean;
+  hold(hand: InHand): void;
+  release(): void;
+  working(id: string | null, op?: string): void;
+  settle(): void;
 }
 
 /** Bytes in the log after which a snapshot is taken. */
@@ -50,16 +65,31 @@ export class ArmorHost {
   #syncing = false;
   #ended = false;
   #lastMs = 0;
+  /** In a careful life the host works for one continuation at a time. */
+  readonly #works: Effects["work"][number][] = [];
+  #working = false;
 
   constructor(readonly kernel: Microkernel, readonly surroundings: ArmorSurroundings) {
     this.#clock = surroundings.clock ?? systemClock;
+    const { hand, careful = false } = surroundings;
+    if (careful && hand) kernel.caution = { begins: (thread) => hand.hold(thread), isPoison: (id) => hand.isPoison(id) };
   }
 
   /** Begin: elements get `armor.started` with this payload. */
   start(payload: Payload): void {
-    const { store } = this.surroundings;
+    const { store, hand } = this.surroundings;
+    hand?.hold({ kind: "restore", id: "", op: "" });
     if (store && this.kernel.needsSnapshot) store.writeSnapshot(this.kernel.snapshot());
     this.dispatch({ kind: "start", payload });
+    if (hand) this.#clock.after(timing.settledAfterMs, () => this.#settle(hand));
+  }
+
+  /** It has lasted: caution ends. */
+  #settle(hand: Hand): void {
+    if (this.#ended) return;
+    hand.settle();
+    this.kernel.caution = undefined;
+    for (const work of this.#works.splice(0)) this.#work(work);
   }
 
   /** Start a local thread. */
@@ -81,6 +111,7 @@ export class ArmorHost {
       const effects = this.kernel.step(event, now);
       this.#perform(effects);
       if (effects.commits.some(({ versions, removed }) => versions ?? removed)) this.surroundings.reconfigured?.();
+      this.surroundings.hand?.release();
     } catch (error) {
       this.fail(error);
     }
@@ -106,9 +137,10 @@ export class ArmorHost {
 
   #perform(effects: Effects): void {
     const { store, durability } = this.surroundings;
+    // Before the commit that says they are dealt with: twice is better than not at all.
+    for (const { kind, args } of effects.commands) if (kind === "dead-letter") this.surroundings.deadLetter?.(args);
     if (store && effects.commits.length > 0) {
       store.append(effects.commits);
-      this.surroundings.committed?.();
       if (durability === "disk") this.#syncing ||= this.#beginSync(store);
       if (store.logBytes > snapshotAfterBytes) store.writeSnapshot(this.kernel.snapshot());
     }
@@ -138,22 +170,37 @@ export class ArmorHost {
   }
 
   #release(effects: Effects): void {
-    const { send, log } = this.surroundings;
+    const { send } = this.surroundings;
     for (const frame of effects.sends) send(frame);
     for (const frame of effects.acks) send(frame);
-    for (const { key, kind, args } of effects.work) {
-      this.surroundings.work(kind, args).then(
-        (value): Completion => ({ ok: true, value }),
-        (error): Completion => {
-          log(`work "${kind}" failed: ${String(error)}`);
-          return { ok: false, error: "failed" };
-        },
-      ).then((completion) => this.dispatch({ kind: "work-done", key, completion }));
+    for (const work of effects.work) {
+      if (this.kernel.caution && this.#working) this.#works.push(work);
+      else this.#work(work);
     }
     for (const command of effects.commands) this.#command(command);
   }
 
+  #work({ key, kind, args }: Effects["work"][number]): void {
+    const { log, hand } = this.surroundings;
+    this.#working = true;
+    hand?.working(key, kind);
+    this.surroundings.work(kind, args).then(
+      (value): Completion => ({ ok: true, value }),
+      (error): Completion => {
+        log(`work "${kind}" failed: ${String(error)}`);
+        return { ok: false, error: "failed" };
+      },
+    ).then((completion) => {
+      this.#working = false;
+      hand?.working(null);
+      this.dispatch({ kind: "work-done", key, completion });
+      const next = this.#works.shift();
+      if (next) this.#work(next);
+    });
+  }
+
   #command(command: HostCommand): void {
+    if (command.kind === "dead-letter") return;
     if (command.kind === "audit") this.kernel.audit();
     else if (command.kind === "checkpoint.snapshot") this.snapshot();
     else this.surroundings.command(command);

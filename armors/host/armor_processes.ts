@@ -14,10 +14,11 @@ import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { cleanEnvironment } from "../environment.ts";
 import type { Incarnation, Role } from "../shapes.ts";
-import { type DetachedProcess, selfArgv, spawnDetached } from "./child_process.ts";
+import { setAside } from "./checkpoint_file.ts";
+import { type DetachedProcess, isOwnEnd, selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
+import { badStateStatus } from "./hand_record.ts";
 import { findByArguments, identify, isAlive, killAndConfirm } from "./process_table.ts";
-import { poisonedStatus } from "./restore_attempts.ts";
 import { systemClock } from "./system_clock.ts";
 
 type Tracked = { readonly process: ProcessIdentity; readonly child: boolean };
@@ -29,8 +30,8 @@ const killWithinMs = 5_000;
 /** What is asked of the machine. */
 export interface ArmorSystem {
   readonly clock: Clock;
-  /** @throws If it cannot be started. */
-  start(role: Role, armor: string, flags: readonly string[]): DetachedProcess;
+  /** @param anew Put its state aside first. @throws If it cannot be started. */
+  start(role: Role, armor: string, flags: readonly string[], anew: boolean): DetachedProcess;
   /** A process of this node that is this armor. */
   find(role: Role, armor: string): ProcessIdentity | undefined;
   /** An armor that is removed for ever leaves nothing behind. */
@@ -47,12 +48,14 @@ export function armorSystem(data: DataDir): ArmorSystem {
   };
   return {
     clock: systemClock,
-    start: (role, armor, flags) =>
-      spawnDetached({
+    start: (role, armor, flags, anew) => {
+      if (anew) setAside(data.armor(armor));
+      return spawnDetached({
         argv: [...selfArgv(), "--role", role, "--data-dir", data.path, ...(role === "own" ? ["--armor", armor] : []), ...flags],
         env: cleanEnvironment(process.env),
         logFile: data.armorLog(armor),
-      }),
+      });
+    },
     forget: (armor) => rmSync(data.armor(armor), { recursive: true, force: true }),
     find: (role, armor) => {
       const pid = findByArguments((argv) => isOurs(argv, role, armor))[0];
@@ -66,31 +69,36 @@ export function armorSystem(data: DataDir): ArmorSystem {
 /** The processes behind the element `local_armors`. */
 export class ArmorProcesses {
   readonly #tracked = new Map<string, Tracked>();
+  /** Armors whose last process ended by its own doing. */
+  readonly #ownEnds = new Set<string>();
   #looks = false;
 
   constructor(readonly system: ArmorSystem, readonly local: Local, readonly log: (text: string) => void) {}
 
   /** Command `armor.spawn`: nothing older of this armor lives when it starts. */
   async spawn(args: DataRecord): Promise<void> {
-    const { armor, role, incarnation, generation, process: old } = args as unknown as {
+    const { armor, role, incarnation, generation, process: old, reset } = args as unknown as {
       armor: string;
       role: Role;
       incarnation: Incarnation;
       generation: Generation;
       process: ProcessIdentity | null;
+      reset: boolean;
     };
     const before = this.#tracked.get(armor)?.process ?? old;
     this.#tracked.delete(armor);
     await this.#endOlder(role, armor, before);
     const options = ["--incarnation", `${incarnation.placement}.${incarnation.restart}`, "--epoch", generationText(generation)];
+    if (this.#ownEnds.delete(armor)) options.push("--ended", "own");
     try {
-      const child = this.system.start(role, armor, options);
+      const child = this.system.start(role, armor, options, reset);
       const identity = child.identity ?? { pid: child.pid, startTicks: 0, bootId: "" };
       this.#tracked.set(armor, { process: identity, child: true });
       this.local("armor.spawned", { armor, process: identity });
       child.onExit(({ code, signal }) => {
         const cause = signal ? `signal ${signal}` : `status ${code}`;
-        this.#gone(armor, identity, cause, code === poisonedStatus);
+        if (isOwnEnd(code, signal)) this.#ownEnds.add(armor);
+        this.#gone(armor, identity, cause, code === badStateStatus);
       });
     } catch (error) {
       this.log(`cannot start armor "${armor}": ${String(error)}`);
@@ -133,6 +141,7 @@ export class ArmorProcesses {
   /** Command `process.kill`: a hang. Its end is reported as any other. */
   kill(args: DataRecord): void {
     const { armor, process: identity } = args as unknown as { armor: string; process: ProcessIdentity };
+    this.#ownEnds.add(armor);
     void this.system.killAndConfirm(identity, "SIGKILL", killWithinMs).then(() => {
       const tracked = this.#tracked.get(armor);
       if (!tracked?.child) this.#gone(armor, identity, "killed: hung", false);
@@ -153,10 +162,10 @@ export class ArmorProcesses {
     await Promise.all([...this.#tracked.keys()].map((armor) => this.end({ armor, process: null })));
   }
 
-  #gone(armor: string, identity: ProcessIdentity, cause: string, poisoned: boolean): void {
+  #gone(armor: string, identity: ProcessIdentity, cause: string, failed: boolean): void {
     if (this.#tracked.get(armor)?.process.pid !== identity.pid) return;
     this.#tracked.delete(armor);
-    this.local("armor.gone", { armor, process: identity, cause, poisoned });
+    this.local("armor.gone", { armor, process: identity, cause, failed });
   }
 
   #look(): void {

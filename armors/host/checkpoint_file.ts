@@ -6,7 +6,7 @@
  * @module
  */
 import {
-  closeSync, constants, fdatasync, fdatasyncSync, fsyncSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, writeSync,
+  closeSync, constants, fdatasync, fdatasyncSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { checkpointFormat, type CommitRecord, type Snapshot } from "../../core/checkpoint.ts";
@@ -29,6 +29,16 @@ import { frameRecord } from "./record_frame.ts";
  */
 export function openCheckpointFiles(folder: string, armor: ArmorId, durability: DurabilityClass): CheckpointStore {
   return new CheckpointFiles(folder, armor, durability);
+}
+
+/** Put an armor's checkpoints aside, in place of those put aside before: it begins anew, and they can still be looked at. */
+export function setAside(folder: string): void {
+  const aside = join(folder, "before-reset");
+  rmSync(aside, { recursive: true, force: true });
+  mkdirSync(aside, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(folder)) {
+    if (/^\d{8}\.cbor(seq)?$/.test(name) || name === "hand") renameSync(join(folder, name), join(aside, name));
+  }
 }
 
 /** The log being written. */

@@ -92,3 +92,11 @@ export function selfArgv(entry: string = process.argv[1] ?? ""): [string, ...str
     ? [process.execPath, entry]
     : [process.execPath, "run", "-A", entry];
 }
+
+/** Signals that a program brings upon itself. */
+const ownSignals: readonly string[] = ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS"];
+
+/** Whether a process ended by its own mistake, as far as its end tells; others may have been killed from outside. */
+export function isOwnEnd(code: number | null, signal: string | null): boolean {
+  return signal === null ? code !== 0 && code !== null : ownSignals.includes(signal);
+}

@@ -40,6 +40,8 @@ export interface RoleOptions {
   readonly armor?: string;
   /** Of an FTM started by a daemon; the daemon's own notation. */
   readonly epoch?: string;
+  /** `own`: the process before this one ended by its own doing, and was not killed from outside. */
+  readonly ended?: string;
 }
 
 /** One flag. */
@@ -97,6 +99,7 @@ export const roleFlags: readonly RoleFlag[] = [
   { flag: "--armor", key: "armor", value: "ID", requiredBy: [] },
   { flag: "--incarnation", key: "incarnation", value: "TEXT", requiredBy: [] },
   { flag: "--epoch", key: "epoch", value: "TEXT", requiredBy: [] },
+  { flag: "--ended", key: "ended", value: "TEXT", requiredBy: [] },
 ];
 
 /**

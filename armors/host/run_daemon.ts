@@ -21,6 +21,7 @@ import { readSecretFile } from "../../transports/secret.ts";
 import type { TlsIdentity } from "../../transports/tls_identity.ts";
 import { daemonArmor } from "../daemon_armor.ts";
 import type { ElementSet } from "../elements/element_source.ts";
+import { findArmor } from "../elements/armor_names.ts";
 import type { OperationAnswer } from "../elements/operator.ts";
 import type { RoleOptions } from "./role_flags.ts";
 import { type ArmorReport, daemonOf, elementsKey } from "../shapes.ts";
@@ -31,9 +32,12 @@ import { ArmorProcesses, armorSystem } from "./armor_processes.ts";
 import { openCheckpointFiles } from "./checkpoint_file.ts";
 import { writeDaemonEnd } from "./daemon_end.ts";
 import { dataDir } from "./data_dir.ts";
+import { collectDeadLetters, type CollectionOptions, type DeadLetterDocument } from "./dead_letter_collection.ts";
+import { DeadLetterFile, deadLetterPath } from "./dead_letters.ts";
 import { ElementLoader, hashOf } from "./element_loader.ts";
 import { EventStore, type StoredEvent } from "./event_store.ts";
 import { guardSystem, GuardWatch } from "./guard_watch.ts";
+import { handFile, handPath, HandRecord } from "./hand_record.ts";
 import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
 import { readIdentity, unjoined, writeIdentity } from "./identity.ts";
 import { forgetConfiguration, storedApplications } from "./initial_configuration.ts";
@@ -77,6 +81,11 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   const ended = new Promise<number>((resolve) => (leave = resolve));
 
   // The microkernel and its state.
+  const hand = new HandRecord(handFile(handPath(data, armor)), false);
+  const life = hand.begin(options.ended === "own");
+  process.on("exit", (status) => status !== 0 && hand.end());
+  if (life === "careful") log(`the daemon is careful: its last lives ended early; it died under ${JSON.stringify(hand.suspects)}`);
+  hand.hold({ kind: "restore", id: "", op: "" });
   const store = openCheckpointFiles(data.armor(armor), armor, "disk");
   const restored = store.restore();
   const saved: Generation = restored.records.at(-1)?.generation ?? restored.snapshot?.generation ?? { epoch: 0, node: id, counter: 0 };
@@ -142,9 +151,14 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     return key;
   };
 
+  hand.release();
+  const letters = new DeadLetterFile(deadLetterPath(data, armor), armor, log);
   const host = new ArmorHost(kernel, {
     store,
     durability: "disk",
+    hand,
+    careful: life === "careful",
+    deadLetter: (args) => letters.add(args, new Date().toISOString()),
     send: (frame) => router.fromHere(frame),
     command: (command) => perform(command),
     work: async (kind, args) => {
@@ -190,8 +204,6 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
         return forgetConfiguration(data);
       case "guard.hung":
         return void guard.hung();
-      case "dead-letter":
-        return log(`dead letter: ${JSON.stringify(args["failure"])}`);
     }
   }
 
@@ -264,6 +276,10 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
       });
     },
     log: (application, instance) => findLog(application, instance),
+    deadLetters: (named, everywhere) => {
+      const of = named === undefined ? undefined : findArmor(named, kernel.state("table_replica") as { readonly [key: string]: Data }) ?? named;
+      return collectDeadLetters({ data, node: name, others: everywhere ? otherNodes(of) : [] }, of);
+    },
     proxyLog: async (node, path, signal) => {
       const at = peers.address(node);
       if (!at || !tls) throw new ArmorError("refused", "the node that holds the log cannot be reached");
@@ -272,6 +288,22 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
       return response.stream;
     },
   });
+
+  /** The other nodes, to be asked for what only they have. */
+  function otherNodes(of: string | undefined): CollectionOptions["others"] {
+    const { view } = kernel.volatile("gateway") as { view: { nodes: { id: string; name: string; state: string }[] } | null };
+    const others = (view?.nodes ?? []).filter((one) => one.id !== id && one.state !== "left");
+    const path = `/v1/dead-letters?here=1${of === undefined ? "" : `&armor=${encodeURIComponent(of)}`}`;
+    return others.map((one) => ({ name: one.name, ask: () => askPeer(one.id, path) }));
+  }
+
+  async function askPeer(node: string, path: string): Promise<DeadLetterDocument> {
+    const at = peers.address(node);
+    if (!at || !tls) throw new ArmorError("refused", "the node cannot be reached");
+    const response = await request({ address: parseAddress(at), tls, method: "GET", path, timeoutMs: 2_000 });
+    if (response.status !== 200) throw new ArmorError("refused", "the node has no answer");
+    return await response.json() as DeadLetterDocument;
+  }
 
   function clusterDocument(): Record<string, unknown> | undefined {
     const { ftm } = kernel.state("epoch_promise") as { ftm: { epoch: { number: number; node: string }; node: string } | null };

@@ -15,7 +15,7 @@ import { cleanEnvironment } from "../environment.ts";
 import { Guard, type GuardEffect, type GuardEvent } from "../guard.ts";
 import type { RoleOptions } from "./role_flags.ts";
 import { daemonOf } from "../shapes.ts";
-import { selfArgv, spawnDetached } from "./child_process.ts";
+import { isOwnEnd, selfArgv, spawnDetached } from "./child_process.ts";
 import { readDaemonEnd } from "./daemon_end.ts";
 import type { DataDir } from "./data_dir.ts";
 import { type NodeIdentity, readIdentity, unjoined } from "./identity.ts";
@@ -54,6 +54,8 @@ export async function runGuard({ options, data, run, identity: first, address, o
   let identity = first;
   let daemon: ProcessIdentity | undefined;
   let restarts = 0;
+  /** The last daemon ended by its own doing. */
+  let ownEnd = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let end: (status: number) => void = () => {};
   const ended = new Promise<number>((resolve) => (end = resolve));
@@ -121,6 +123,7 @@ export async function runGuard({ options, data, run, identity: first, address, o
         return startDaemon();
       case "kill-daemon":
         log("the daemon's main loop does not turn: it is restarted");
+        ownEnd = true;
         return void (daemon && killAndConfirm(daemon, "SIGKILL", killWithinMs));
       case "end":
         return end(effect.status);
@@ -147,12 +150,16 @@ export async function runGuard({ options, data, run, identity: first, address, o
     const incarnation = String(restarts++);
     const errors = `${data.path}/daemon.log`;
     const child = spawnDetached({
-      argv: [...selfArgv(), "--role", "daemon-process", ...nodeFlags(options), "--incarnation", incarnation],
+      argv: [...selfArgv(), "--role", "daemon-process", ...nodeFlags(options), "--incarnation", incarnation, ...(ownEnd ? ["--ended", "own"] : [])],
       env: cleanEnvironment(process.env),
       logFile: errors,
     });
     daemon = child.identity;
-    child.onExit(({ code }) => exited(child.identity, code));
+    ownEnd = false;
+    child.onExit(({ code, signal }) => {
+      ownEnd ||= isOwnEnd(code, signal);
+      exited(child.identity, code);
+    });
   }
 
   function exited(which: ProcessIdentity | undefined, code: number | null): void {

@@ -10,7 +10,7 @@ import type { CheckpointStore, Restored } from "../../core/checkpoint_store.ts";
 import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
 import type { Element } from "../../core/element.ts";
-import { ArmorError } from "../../core/errors.ts";
+import { ArmorError, CheckpointError } from "../../core/errors.ts";
 import type { Frame } from "../../core/frame.ts";
 import { compareGenerations, type Generation } from "../../core/generation.ts";
 import { Microkernel } from "../../core/microkernel.ts";
@@ -24,13 +24,14 @@ import { elementsKey, executionOf, type Role } from "../shapes.ts";
 import { ArmorHost } from "./armor_host.ts";
 import { openCheckpointFiles } from "./checkpoint_file.ts";
 import { dataDir, type DataDir } from "./data_dir.ts";
+import { DeadLetterFile, deadLetterPath } from "./dead_letters.ts";
 import { ElementLoader } from "./element_loader.ts";
+import { badStateStatus, handFile, handPath, HandRecord, type InHand } from "./hand_record.ts";
 import { openHeartbeats, type Heartbeats } from "./heartbeats.ts";
 import { readIdentity } from "./identity.ts";
 import { DaemonLink, type Registered } from "./local_link.ts";
 import { identify } from "./process_table.ts";
 import { markBoot, restoredGeneration } from "./restored_generation.ts";
-import { poisonedStatus, RestoreAttempts } from "./restore_attempts.ts";
 import { openRunDir } from "./run_dir.ts";
 import { bootId, systemClock } from "./system_clock.ts";
 import { systemRandom } from "./system_random.ts";
@@ -56,6 +57,24 @@ const logLine = (text: string): void => void process.stderr.write(`${new Date().
 /** Start the armor of a role; returns while it runs, or an exit status. */
 export async function startArmor(role: string, argv: readonly string[]): Promise<number | undefined> {
   const options = parseRoleFlags(argv);
+  // A mistake of ours: whoever watches this process starts it again.
+  const fail = (error: unknown): never => {
+    logLine(`${role} ends: ${describeError(error)}`);
+    process.exit(70);
+  };
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+  try {
+    return await startRole(role, options);
+  } catch (error) {
+    // What cannot be told to the operator in one line, or may be mended meanwhile: a full disk.
+    const retried = error instanceof CheckpointError ? error.code !== "version" : !(error instanceof ArmorError);
+    if (retried) fail(error);
+    throw error;
+  }
+}
+
+async function startRole(role: string, options: RoleOptions): Promise<number | undefined> {
   if (role === "daemon-process") return (await import("./run_daemon.ts")).runDaemon(options);
   const data = dataDir(options.dataDir);
   const identity = readIdentity(data.identity);
@@ -110,10 +129,21 @@ async function runArmor(
 
   const again = options.incarnation !== undefined && !options.incarnation.endsWith(".0");
   const loader = new ElementLoader();
+  const hand = new HandRecord(handFile(handPath(data, kind.armor)), kind.keepsCheckpoint);
+  const life = hand.begin(options.ended === "own");
+  process.on("exit", (status) => status !== 0 && hand.end());
+  if (life === "failed") {
+    log(`armor "${kind.armor}" gives up: it died again and again with nothing in hand`);
+    process.exit(badStateStatus);
+  }
+  if (life === "careful") log(`armor "${kind.armor}" is careful: its last lives ended early; it died under ${JSON.stringify(hand.suspects)}`);
+  const letters = new DeadLetterFile(deadLetterPath(data, kind.armor), kind.armor, log);
 
   // Started by the daemon: the generation is known, and restoring a checkpoint needs nobody.
+  hand.hold(restoring);
   let opened = ordered && openState(kind, data, ordered, again);
   if (opened?.restored?.snapshot && opened.follows) host = await makeHost(kind, data, opened, loader, undefined, surround());
+  hand.release();
 
   const link = new DaemonLink({
     connect: (handlers) => connectLink({ address: { path: run.socket }, ...handlers }),
@@ -145,6 +175,7 @@ async function runArmor(
   });
 
   async function begin(answer: Registered): Promise<void> {
+    hand.hold(restoring);
     opened ??= openState(kind, data, answer.generation, again);
     if (!host) {
       host = await makeHost(kind, data, opened, loader, kind.given(answer), surround());
@@ -176,6 +207,9 @@ async function runArmor(
   function surround(): Omit<ConstructorParameters<typeof ArmorHost>[1], "store"> {
     return {
       durability: "process",
+      hand,
+      careful: life === "careful",
+      deadLetter: (args) => letters.add(args, new Date().toISOString()),
       send: (frame) => link.send(frame),
       command: (command) => {
         if (command.kind === "heartbeat.ask") heartbeats?.ask(command.args);
@@ -183,8 +217,7 @@ async function runArmor(
         else if (command.kind === "exit") {
           log(`armor "${kind.armor}" ends: ${String(command.args["text"])}`);
           process.exit(0);
-        } else if (command.kind === "dead-letter") log(`dead letter: ${JSON.stringify(command.args["failure"])}`);
-        else kind.command?.(command, (op, payload) => host!.local(op, payload));
+        } else kind.command?.(command, (op, payload) => host!.local(op, payload));
       },
       work: (name, args) => {
         if (name === "element.load") return loader.work(args, registered?.allowElements === true, log);
@@ -196,10 +229,12 @@ async function runArmor(
   }
 }
 
+/** In hand while an armor makes itself from its checkpoint. */
+const restoring: InHand = { kind: "restore", id: "", op: "" };
+
 /** What an armor finds of itself at its start. */
 type Opened = {
   readonly store: CheckpointStore | undefined;
-  readonly attempts: RestoreAttempts | undefined;
   readonly restored: Restored | undefined;
   /** The checkpoint goes on under the ordered generation; otherwise the armor begins anew. */
   readonly follows: boolean;
@@ -210,22 +245,20 @@ type Opened = {
 
 function openState(kind: ArmorKind, data: DataDir, ordered: Generation, again: boolean): Opened {
   const store = kind.keepsCheckpoint ? openCheckpointFiles(data.armor(kind.armor), kind.armor, "process") : undefined;
-  const attempts = store && new RestoreAttempts(`${data.armor(kind.armor)}/attempts`);
-  if (attempts && !attempts.begin()) process.exit(poisonedStatus);
   const restored = store?.restore();
   const saved = restored?.records.at(-1)?.generation ?? restored?.snapshot?.generation;
   const complete = restored?.complete ?? true;
   const unsynced = store !== undefined && !markBoot(`${data.armor(kind.armor)}/boot`, bootId());
   const { follows, generation } = restoredGeneration({ ordered, again, saved, complete, unsynced });
   const renewed = saved !== undefined && compareGenerations(saved, generation) !== 0;
-  return { store, attempts, restored, follows, generation, renewed };
+  return { store, restored, follows, generation, renewed };
 }
 
 /** @param given What it is made of besides, if it begins without a checkpoint. */
 async function makeHost(
   kind: ArmorKind,
   data: DataDir,
-  { store, attempts, restored, follows, generation, renewed }: Opened,
+  { store, restored, follows, generation, renewed }: Opened,
   loader: ElementLoader,
   given: ElementSet | undefined,
   surroundings: Omit<ConstructorParameters<typeof ArmorHost>[1], "store">,
@@ -241,7 +274,7 @@ async function makeHost(
     diagnose: ({ op, element, code, error }) => surroundings.log(`${op} at ${element || "no element"}: ${code}: ${describeError(error)}`),
     ...(follows && restored?.snapshot && { restored: { snapshot: restored.snapshot, records: restored.records } }),
   });
-  const host = new ArmorHost(kernel, { ...surroundings, store, committed: () => attempts?.settle() });
+  const host = new ArmorHost(kernel, { ...surroundings, store });
   if (renewed) kernel.needsSnapshot = true;
   return host;
 }

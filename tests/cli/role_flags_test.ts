@@ -82,6 +82,6 @@ describe("parseRoleFlags()", () => {
   });
 
   test("every flag that an operator may give has a help text", () => {
-    expect(roleFlags.filter(({ help }) => help === undefined).map(({ flag }) => flag)).toEqual(["--armor", "--incarnation", "--epoch"]);
+    expect(roleFlags.filter(({ help }) => help === undefined).map(({ flag }) => flag)).toEqual(["--armor", "--incarnation", "--epoch", "--ended"]);
   });
 });

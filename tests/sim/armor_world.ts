@@ -197,7 +197,7 @@ export class ArmorWorld {
     if (!process) return;
     if (this.nodeOf(armor) === node) this.network.crashAfter(armor, 0);
     this.nodes.get(node)!.processes.delete(armor);
-    if (cause) this.network.after(1, () => this.network.local(`daemon@${node}`, "armor.gone", { armor, process: process.identity, cause, poisoned: false }));
+    if (cause) this.network.after(1, () => this.network.local(`daemon@${node}`, "armor.gone", { armor, process: process.identity, cause, failed: false }));
   }
 
   #store(node: string, armor: string): KernelStore {

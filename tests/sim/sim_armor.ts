@@ -16,6 +16,7 @@ import { executionArmor } from "../../armors/execution_armor.ts";
 import { faultToleranceManager } from "../../armors/fault_tolerance_manager.ts";
 import { heartbeatArmor } from "../../armors/heartbeat_armor.ts";
 import { ArmorHost } from "../../armors/host/armor_host.ts";
+import { badStateStatus, HandRecord } from "../../armors/host/hand_record.ts";
 import { DaemonLink, type Registered } from "../../armors/host/local_link.ts";
 import { restoredGeneration } from "../../armors/host/restored_generation.ts";
 import { programHost } from "../../armors/host/program_host.ts";
@@ -24,9 +25,6 @@ import { openSimHeartbeats } from "./sim_heartbeats.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SimProcess } from "./sim_processes.ts";
 import { simPrograms } from "./sim_programs.ts";
-
-const poisonedStatus = 71;
-const attemptsMax = 2;
 
 interface Kind {
   readonly armor: string;
@@ -79,8 +77,7 @@ function runSimArmor(node: SimNode, process: SimProcess, role: Role, ordered: Ge
       else if (command.kind === "exit") {
         log(`ends: ${String(command.args["text"])}`);
         end(0);
-      } else if (command.kind === "dead-letter") log(`dead letter: ${JSON.stringify(command.args["failure"])}`);
-      else kind.command?.(command, (op, payload = {}) => process.run(() => host!.local(op, payload)));
+      } else kind.command?.(command, (op, payload = {}) => process.run(() => host!.local(op, payload)));
     },
     work: (name: string, args: Data): Promise<Data> => {
       node.machine.clock.settled = true;
@@ -90,11 +87,9 @@ function runSimArmor(node: SimNode, process: SimProcess, role: Role, ordered: Ge
   } as const;
 
   const store = kind.keepsCheckpoint ? node.disk.store(kind.armor, "process", process) : undefined;
-  if (store) {
-    const attempts = node.disk.attempts.get(kind.armor) ?? 0;
-    if (attempts >= attemptsMax) return end(poisonedStatus);
-    node.disk.attempts.set(kind.armor, attempts + 1);
-  }
+  const hand = new HandRecord(node.disk.hand(kind.armor, process), kind.keepsCheckpoint);
+  const life = hand.begin();
+  if (life === "failed") return end(badStateStatus);
   const restored = store?.restore();
   const saved = restored?.records.at(-1)?.generation ?? restored?.snapshot?.generation;
   const complete = restored?.complete ?? true;
@@ -112,7 +107,13 @@ function runSimArmor(node: SimNode, process: SimProcess, role: Role, ordered: Ge
   });
   if (saved && compareGenerations(saved, generation) !== 0) kernel.needsSnapshot = true;
   node.watch.made(node, process, kernel, store, follows);
-  const host = new ArmorHost(kernel, { ...surroundings, store, committed: () => void node.disk.attempts.delete(kind.armor) });
+  const host = new ArmorHost(kernel, {
+    ...surroundings,
+    store,
+    hand,
+    careful: life === "careful",
+    deadLetter: ({ failure }) => log(`dead letter: ${JSON.stringify(failure)}`),
+  });
 
   const link = new DaemonLink({
     connect: (handlers) => node.network.connect(process, node.name, node.socket, {}, handlers),

@@ -8,6 +8,7 @@ import type { CommitRecord, Snapshot } from "../../core/checkpoint.ts";
 import type { CheckpointStore, DurabilityClass, Restored } from "../../core/checkpoint_store.ts";
 import { decode, encode } from "../../core/codec.ts";
 import type { RandomSource } from "../../core/random.ts";
+import type { HandStorage } from "../../armors/host/hand_record.ts";
 import type { LaunchRecord } from "../../armors/host/launch_record.ts";
 import type { SimProcess } from "./sim_processes.ts";
 
@@ -21,7 +22,7 @@ export class SimDisk {
   /** Milliseconds one sync takes, at most. */
   syncMaxMs = 4;
   readonly armors = new Map<string, Item[]>();
-  readonly attempts = new Map<string, number>();
+  readonly hands = new Map<string, Uint8Array>();
   /** In which boot each armor ran last. */
   readonly boots = new Map<string, string>();
   readonly launches = new Map<string, Map<number, { record: LaunchRecord; atMs: number }>>();
@@ -29,6 +30,15 @@ export class SimDisk {
   readonly events = new Map<string, unknown>();
 
   constructor(readonly random: RandomSource) {}
+
+  /** What an armor leaves for its next life. */
+  hand(armor: string, process: SimProcess): HandStorage {
+    return {
+      read: () => this.hands.get(armor),
+      write: (bytes) => void (process.alive && this.hands.set(armor, bytes)),
+      remove: () => void (process.alive && this.hands.delete(armor)),
+    };
+  }
 
   /** The checkpoints of one armor, for one process. */
   store(armor: string, durability: DurabilityClass, process: SimProcess): SimStore {
