@@ -37,11 +37,11 @@ export const limits = {
   /** Events a daemon keeps. */
   eventsMax: 10_000,
   /** What a death by the armor's own doing weighs; one that may have come from outside weighs 1. */
-  ownDeathWeight: 3,
-  /** Weight of the careful lives that ended under one message until it is poison: one may be chance. */
+  ownDeathWeight: 6,
+  /** Weight of the careful lives that ended under one message until it is poison: a kill from outside may be chance. */
   poisonWeight: 6,
   /** Weight of the careful lives in a row that ended with nothing of others in hand until the armor is `failed`. */
-  badStateWeight: 9,
+  badStateWeight: 12,
   /** Dead letters an armor keeps, and their bytes: enough to see what happened. */
   deadLettersMax: 1_000,
   deadLetterBytesMax: 4 * 1024 * 1024,
@@ -79,7 +79,7 @@ export const timing = {
   operatorDeadlineMs: 5_000,
   /** An armor that does not register within this time after its start is started again. */
   registerWithinMs: 5_000,
-  /** An armor that lasts this long after its start is not dying of what it restored. */
+  /** An armor that lasts this long after its start, and has made a commit, is not dying of what it restored. */
   settledAfterMs: 5_000,
   /** A failed armor is tried again after this time: what made it fail may be gone. */
   failedRetryMs: 10_000,

@@ -6,16 +6,18 @@
  * @module
  */
 import process from "node:process";
+import type { Beginning } from "../../core/caution.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { CheckpointStore, DurabilityClass } from "../../core/checkpoint_store.ts";
 import type { Data, DataRecord } from "../../core/data.ts";
 import type { Effects, HostCommand } from "../../core/effects.ts";
 import type { Completion } from "../../core/element.ts";
+import { CheckpointError } from "../../core/errors.ts";
 import type { Frame } from "../../core/frame.ts";
 import type { KernelEvent, Microkernel } from "../../core/microkernel.ts";
 import { timing } from "../../core/limits.ts";
 import type { Payload } from "../../core/payload.ts";
-import type { InHand } from "./hand_record.ts";
+import { diskStatus, type InHand } from "./hand_record.ts";
 import { systemClock } from "./system_clock.ts";
 
 /** What surrounds one armor. */
@@ -68,11 +70,20 @@ export class ArmorHost {
   /** In a careful life the host works for one continuation at a time. */
   readonly #works: Effects["work"][number][] = [];
   #working = false;
+  /** It has lasted for a while; it has made a commit. Caution ends with both. */
+  #lasted = false;
+  #committed = false;
 
   constructor(readonly kernel: Microkernel, readonly surroundings: ArmorSurroundings) {
     this.#clock = surroundings.clock ?? systemClock;
     const { hand, careful = false } = surroundings;
-    if (careful && hand) kernel.caution = { begins: (thread) => hand.hold(thread), isPoison: (id) => hand.isPoison(id) };
+    if (careful && hand) {
+      // One that idles is not to write for each heartbeat: later than at the start, only the work of others can be poison.
+      const begins = (thread: Beginning): void => {
+        if (thread.kind !== "local" || !this.#lasted) hand.hold(thread);
+      };
+      kernel.caution = { begins, isPoison: (id) => hand.isPoison(id) };
+    }
   }
 
   /** Begin: elements get `armor.started` with this payload. */
@@ -81,13 +92,17 @@ export class ArmorHost {
     hand?.hold({ kind: "restore", id: "", op: "" });
     if (store && this.kernel.needsSnapshot) store.writeSnapshot(this.kernel.snapshot());
     this.dispatch({ kind: "start", payload });
-    if (hand) this.#clock.after(timing.settledAfterMs, () => this.#settle(hand));
+    if (!hand) return;
+    this.#clock.after(timing.settledAfterMs, () => {
+      this.#lasted = true;
+      this.#settle();
+    });
   }
 
-  /** It has lasted: caution ends. */
-  #settle(hand: Hand): void {
-    if (this.#ended) return;
-    hand.settle();
+  /** It has lasted and made a commit: caution ends. */
+  #settle(): void {
+    if (this.#ended || !this.#lasted || !this.#committed) return;
+    this.surroundings.hand?.settle();
     this.kernel.caution = undefined;
     for (const work of this.#works.splice(0)) this.#work(work);
   }
@@ -112,6 +127,10 @@ export class ArmorHost {
       this.#perform(effects);
       if (effects.commits.some(({ versions, removed }) => versions ?? removed)) this.surroundings.reconfigured?.();
       this.surroundings.hand?.release();
+      if (!this.#committed && effects.commits.length > 0) {
+        this.#committed = true;
+        this.#settle();
+      }
     } catch (error) {
       this.fail(error);
     }
@@ -121,7 +140,7 @@ export class ArmorHost {
   fail(error: unknown): never {
     this.surroundings.log(`armor "${this.kernel.armor}" ends: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
     const { exit = (status: number): never => process.exit(status) } = this.surroundings;
-    return exit(70);
+    return exit(error instanceof CheckpointError ? diskStatus : 70);
   }
 
   /** Write a snapshot now. */

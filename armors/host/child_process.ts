@@ -11,6 +11,7 @@ import process from "node:process";
 import { ArmorError } from "../../core/errors.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { systemCalls } from "./ffi.ts";
+import { diskStatus } from "./hand_record.ts";
 import { openLog } from "./log_file.ts";
 import { identify } from "./process_table.ts";
 
@@ -98,5 +99,5 @@ const ownSignals: readonly string[] = ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL",
 
 /** Whether a process ended by its own mistake, as far as its end tells; others may have been killed from outside. */
 export function isOwnEnd(code: number | null, signal: string | null): boolean {
-  return signal === null ? code !== 0 && code !== null : ownSignals.includes(signal);
+  return signal === null ? code !== 0 && code !== diskStatus && code !== null : ownSignals.includes(signal);
 }

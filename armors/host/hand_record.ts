@@ -1,9 +1,10 @@
 /**
  * Hand record: what an armor leaves behind for its next life. A small file
- * counts the lives that ended early; after two of them the armor is careful and
+ * counts the lives that ended early, which is before their first commit or soon
+ * after their start; after two of them the armor is careful and
  * writes down what it has in hand before it touches it. What it dies under
- * again and again in careful lives is poison; if it dies though nothing of
- * others is in hand, its state is bad.
+ * again is poison; if it dies again though nothing of others is in hand, its
+ * state is bad.
  *
  * An armor killed from outside has, between messages, nothing in hand: that
  * accuses nobody, however often it happens. A kill that falls into a message
@@ -22,6 +23,9 @@ import { frameRecord, scanFrames } from "./record_frame.ts";
 
 /** Exit status of an armor whose state is bad: it dies whenever it is started. */
 export const badStateStatus = 71;
+
+/** Exit status of an armor whose disk refuses its checkpoint: no message is to blame. */
+export const diskStatus = 74;
 
 /** What was in hand: a thread, work of the host, or the restoring of the state. */
 export type InHand = { readonly kind: Beginning["kind"] | "work" | "restore"; readonly id: string; readonly op: string };
@@ -145,9 +149,10 @@ export class HandRecord {
     this.#write({ ...this.#words, work });
   }
 
-  /** The process ends by its own mistake. */
-  end(): void {
-    if (this.#words !== fresh) this.#write({ ...this.#words, ended: true });
+  /** The process ends with this status: by its own mistake, unless it is 0 or the disk's fault. */
+  end(status: number): void {
+    if (this.#words === fresh || status === 0) return;
+    this.#write(status === diskStatus ? { ...this.#words, hand: null, work: null } : { ...this.#words, ended: true });
   }
 
   /** The armor has lasted: what was before does not count any more. */

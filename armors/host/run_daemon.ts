@@ -83,7 +83,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   // The microkernel and its state.
   const hand = new HandRecord(handFile(handPath(data, armor)), false);
   const life = hand.begin(options.ended === "own");
-  process.on("exit", (status) => status !== 0 && hand.end());
+  process.on("exit", (status) => hand.end(status));
   if (life === "careful") log(`the daemon is careful: its last lives ended early; it died under ${JSON.stringify(hand.suspects)}`);
   hand.hold({ kind: "restore", id: "", op: "" });
   const store = openCheckpointFiles(data.armor(armor), armor, "disk");

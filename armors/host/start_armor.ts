@@ -26,7 +26,7 @@ import { openCheckpointFiles } from "./checkpoint_file.ts";
 import { dataDir, type DataDir } from "./data_dir.ts";
 import { DeadLetterFile, deadLetterPath } from "./dead_letters.ts";
 import { ElementLoader } from "./element_loader.ts";
-import { badStateStatus, handFile, handPath, HandRecord, type InHand } from "./hand_record.ts";
+import { badStateStatus, diskStatus, handFile, handPath, HandRecord, type InHand } from "./hand_record.ts";
 import { openHeartbeats, type Heartbeats } from "./heartbeats.ts";
 import { readIdentity } from "./identity.ts";
 import { DaemonLink, type Registered } from "./local_link.ts";
@@ -60,7 +60,7 @@ export async function startArmor(role: string, argv: readonly string[]): Promise
   // A mistake of ours: whoever watches this process starts it again.
   const fail = (error: unknown): never => {
     logLine(`${role} ends: ${describeError(error)}`);
-    process.exit(70);
+    process.exit(error instanceof CheckpointError ? diskStatus : 70);
   };
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
@@ -131,7 +131,7 @@ async function runArmor(
   const loader = new ElementLoader();
   const hand = new HandRecord(handFile(handPath(data, kind.armor)), kind.keepsCheckpoint);
   const life = hand.begin(options.ended === "own");
-  process.on("exit", (status) => status !== 0 && hand.end());
+  process.on("exit", (status) => hand.end(status));
   if (life === "failed") {
     log(`armor "${kind.armor}" gives up: it died again and again with nothing in hand`);
     process.exit(badStateStatus);
@@ -201,7 +201,7 @@ async function runArmor(
 
   function fail(error: unknown): never {
     log(`armor "${kind.armor}" cannot begin: ${describeError(error)}`);
-    process.exit(70);
+    process.exit(error instanceof CheckpointError ? diskStatus : 70);
   }
 
   function surround(): Omit<ConstructorParameters<typeof ArmorHost>[1], "store"> {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { handFile, HandRecord, type InHand, type Life } from "../../armors/host/hand_record.ts";
+import { diskStatus, handFile, HandRecord, type InHand, type Life } from "../../armors/host/hand_record.ts";
 import { Temporary } from "./temporary.ts";
 
 const temporary = new Temporary();
@@ -12,7 +12,7 @@ const local: InHand = { kind: "local", id: "armor.started", op: "armor.started" 
 const restore: InHand = { kind: "restore", id: "", op: "" };
 
 /** What one life does before it is over: nothing (killed from outside), dies by itself with something in hand, or lasts. */
-type Ending = InHand | "idle" | "settled" | "working" | "killed";
+type Ending = InHand | "idle" | "settled" | "working" | "killed" | "disk";
 
 /** Lead lives one after the other; each leaves the file as its process would. */
 function lives(path: string, endings: readonly Ending[], failing = true): Life[] {
@@ -26,10 +26,14 @@ function lives(path: string, endings: readonly Ending[], failing = true): Life[]
     hand.release();
     if (ending === "settled") hand.settle();
     else if (ending === "killed") hand.hold(message);
+    else if (ending === "disk") {
+      hand.hold(message);
+      hand.end(diskStatus);
+    }
     else if (ending !== "idle") {
       if (ending === "working") hand.working("a/1#2", "job");
       else hand.hold(ending);
-      hand.end();
+      hand.end(70);
     }
     return life;
   });
@@ -44,11 +48,12 @@ describe("a hand record", () => {
     ["ten kills from outside", times(10, "idle"), "careful"],
     ["a life that lasted", [...times(9, "idle"), "settled"], "normal"],
     ["ten kills from outside under a message", times(10, "killed"), "careful"],
-    ["two careful ends while restoring", times(4, restore), "careful"],
-    ["three careful ends while restoring", times(5, restore), "failed"],
-    ["three careful ends under the host's word", times(5, local), "failed"],
-    ["three careful ends, one of them from outside", [...times(4, restore), "idle", restore], "careful"],
-    ["three careful ends, one of them under a message", [...times(4, restore), message, restore], "careful"],
+    ["one careful end while restoring", times(3, restore), "careful"],
+    ["two careful ends while restoring", times(4, restore), "failed"],
+    ["two careful ends under the host's word", times(4, local), "failed"],
+    ["three careful ends, one of them from outside", [...times(3, restore), "idle", restore], "careful"],
+    ["three careful ends, one of them under a message", [...times(3, restore), message, restore], "careful"],
+    ["ten ends by the disk's fault", times(10, "disk"), "careful"],
   ];
   test.each(table)("after %s", (_name, endings, expected) => {
     const path = join(temporary.folder(), "armor", "hand");
@@ -56,19 +61,19 @@ describe("a hand record", () => {
     expect(new HandRecord(handFile(path)).begin()).toBe(expected);
   });
 
-  test("knows poison by two careful ends under it, and forgets it when the armor has lasted", () => {
+  test("knows poison by one careful end under it, and forgets it when the armor has lasted", () => {
     const path = join(temporary.folder(), "hand");
     const suspects: boolean[] = [];
-    for (let life = 1; life <= 5; life++) {
+    for (let life = 1; life <= 4; life++) {
       const hand = new HandRecord(handFile(path));
       hand.begin();
       suspects.push(hand.isPoison(message.id));
       expect(hand.isPoison("a/1.n.0/1")).toBe(false);
       hand.hold(message);
-      if (life === 5) hand.settle();
-      else hand.end();
+      if (life === 4) hand.settle();
+      else hand.end(70);
     }
-    expect(suspects).toEqual([false, false, false, false, true]);
+    expect(suspects).toEqual([false, false, false, true]);
     const next = new HandRecord(handFile(path));
     expect([next.begin(), next.isPoison(message.id)]).toEqual(["normal", false]);
   });
@@ -96,8 +101,8 @@ describe("a hand record", () => {
 
   test("gives a failed armor one try at a time, and never gives up where that is not wanted", () => {
     const path = join(temporary.folder(), "hand");
-    expect(lives(path, times(8, restore)).slice(5)).toEqual(["failed", "careful", "failed"]);
-    expect(lives(join(temporary.folder(), "hand"), times(8, restore), false).slice(5)).toEqual(["careful", "careful", "careful"]);
+    expect(lives(path, times(8, restore)).slice(4)).toEqual(["failed", "careful", "failed", "careful"]);
+    expect(lives(join(temporary.folder(), "hand"), times(8, restore), false).slice(4)).toEqual(["careful", "careful", "careful", "careful"]);
   });
 
   test.each(["", "garbage", "\x82\x1a\x00\x00\x00\x00Z\x00\x00\x00\x01a"])("of %j counts as none", (text) => {

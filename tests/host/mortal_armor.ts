@@ -61,7 +61,7 @@ const victim = element<{ readonly begun: boolean; readonly done: readonly string
 const log = (text: string): void => void writeSync(1, `${text}\n`);
 const hand = new HandRecord(handFile(`${folder}/hand`));
 const life = hand.begin(process.argv[4] === "own");
-process.on("exit", (status) => status !== 0 && hand.end());
+process.on("exit", (status) => hand.end(status));
 if (life === "failed") process.exit(badStateStatus);
 hand.hold({ kind: "restore", id: "", op: "" });
 if (way === "throw") throw new Error("its state is bad");
