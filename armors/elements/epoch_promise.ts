@@ -12,7 +12,7 @@ import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
-import type { NodeReport } from "../shapes.ts";
+import type { NodeRegistration, NodeReport } from "../shapes.ts";
 import type { Heard } from "./liveness_poll.ts";
 
 /** Who is FTM, as far as this daemon knows. */
@@ -26,7 +26,15 @@ const epochsAfterDamage = 1_000;
 /** Payload field `vote` of a promise. */
 export type Vote =
   | { readonly promised: true; readonly epoch: Epoch }
-  | { readonly promised: false; readonly epoch: Epoch; readonly because: "older" | "hears-ftm" };
+  | { readonly promised: false; readonly epoch: Epoch; readonly because: "older" }
+  | {
+    readonly promised: false;
+    readonly epoch: Epoch;
+    readonly because: "hears-ftm";
+    /** Whom it hears, and where: whoever asks may have missed an FTM. */
+    readonly ftm: FtmLocation | null;
+    readonly address: string | null;
+  };
 
 /** The daemon's vote, and the guard of every order that carries an epoch. */
 export function epochPromise(node: string): Element {
@@ -41,6 +49,11 @@ export function epochPromise(node: string): Element {
     const gone = thread.payload["gone"] as Epoch | null;
     const testified = gone !== null && state.ftm !== null && compareEpochs(gone, state.ftm.epoch) >= 0;
     return heardMs !== undefined && heardMs < timing.ftmHeardMs && !testified;
+  };
+  const refusal = ({ promised, ftm }: State, thread: Thread): Vote => {
+    const table = thread.payload["table"] as { readonly [key: string]: Data };
+    const registration = ftm && table[`node:${ftm.node}`] as NodeRegistration | undefined;
+    return { promised: false, epoch: promised, because: "hears-ftm", ftm, address: registration?.address ?? null };
   };
 
   return element<State>({
@@ -61,23 +74,35 @@ export function epochPromise(node: string): Element {
       },
       // Asked before anything is promised, so that a cut-off minority does not drive epochs up.
       "epoch.poll": (_state, thread) => {
-        thread.insert(op("liveness.read"), op("epoch.would"));
+        thread.insert(op("liveness.read"), op("table.read"), op("epoch.would"));
       },
       "epoch.would": (state, thread) => {
-        const refused = hears(state, thread);
-        thread.payload["vote"] = refused ? { promised: false, epoch: state.promised, because: "hears-ftm" } : { promised: true, epoch: state.promised };
+        const vote: Vote = hears(state, thread) ? refusal(state, thread) : { promised: true, epoch: state.promised };
+        thread.payload["vote"] = vote;
+        delete thread.payload["table"];
+      },
+      // This daemon wanted to replace an FTM that has a successor: it was away when that announced itself.
+      "takeover.polled": (state, thread) => {
+        const vote = thread.payload["vote"] as unknown as Vote;
+        if (vote.promised || vote.because !== "hears-ftm" || !vote.ftm) return;
+        const known = state.ftm?.epoch ?? epochZero;
+        if (compareEpochs(vote.ftm.epoch, known) <= 0 || compareEpochs(vote.ftm.epoch, state.promised) < 0) return;
+        thread.payload["address"] = vote.address;
+        return follow(state, thread, vote.ftm);
       },
       "epoch.prepare": (_state, thread) => {
-        thread.insert(op("liveness.read"), op("epoch.vote"));
+        thread.insert(op("liveness.read"), op("table.read"), op("epoch.vote"));
       },
       "epoch.vote": (state, thread) => {
         const epoch = thread.payload["epoch"] as Epoch;
+        const refused = refusal(state, thread);
+        delete thread.payload["table"];
         if (compareEpochs(epoch, state.promised) <= 0) {
           thread.payload["vote"] = { promised: false, epoch: state.promised, because: "older" };
           return;
         }
         if (hears(state, thread)) {
-          thread.payload["vote"] = { promised: false, epoch: state.promised, because: "hears-ftm" };
+          thread.payload["vote"] = refused;
           return;
         }
         thread.payload["vote"] = { promised: true, epoch };

@@ -8,12 +8,16 @@ import type { DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
 import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
-import type { NodeRegistration } from "../shapes.ts";
+import type { ArmorReport, NodeRegistration } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 
-type State = { readonly joined: boolean };
-/** `greeted`: an FTM knows of this daemon since its start; `leaving`: this daemon, not the one before it, was told to end. */
-type Volatile = { readonly greeted: boolean; readonly leaving: boolean };
+type State = {
+  readonly joined: boolean;
+  /** `ended`: by the FTM's order, after `armor down`; `returning`: started again by a person, the FTM has not taken it back yet. */
+  readonly left?: "ended" | "returning";
+};
+/** `leaving`: this daemon, not the one before it, was told to end. */
+type Volatile = { readonly leaving: boolean };
 
 /** The wish is repeated until the FTM has answered. */
 const repeatMs = 2_000;
@@ -24,8 +28,15 @@ export function membership(self: NodeRegistration): Element {
     name: "membership",
     version: 1,
     state: { joined: false },
-    volatile: () => ({ greeted: false, leaving: false }),
+    volatile: () => ({ leaving: false }),
     handlers: {
+      "armor.started": (state, thread) => {
+        if (state.left !== "ended") return;
+        const { incarnation } = thread.payload["self"] as ArmorReport;
+        // Started by its guard, it has crashed before everything was ended.
+        if (incarnation.restart > 0) return void thread.command({ kind: "membership.end", args: {} });
+        return { ...state, left: "returning" };
+      },
       "membership.join": (_state, thread) => {
         const { ftm, address } = thread.payload as unknown as { ftm: FtmLocation; address: string };
         thread.command({ kind: "routes.nodes", args: { nodes: { [ftm.node]: address } } });
@@ -45,20 +56,26 @@ export function membership(self: NodeRegistration): Element {
       "membership.joined": (state, thread) => {
         thread.cancel("ask");
         thread.command({ kind: "membership.joined", args: {} });
-        return state.joined ? state : { joined: true };
+        return state.joined ? state : { ...state, joined: true };
       },
       // A changed address, and a restart: the FTM registers it again.
       "ftm.changed": (_state, thread) => thread.after("tell", 0, "membership.tell"),
-      "membership.tell": (_state, thread) => {
-        const { greeted } = thread.volatile;
+      "membership.tell": (state, thread) => {
+        const returning = state.left === "returning";
         thread.send({
           ops: [op("node.hello", "ftm"), op("membership.greeted", thread.self)],
-          payload: { registration: self, restarted: !greeted },
+          payload: { registration: self, returning },
           lane: "system",
           deadlineMs: repeatMs,
         });
+        if (returning) thread.after("tell", repeatMs, "membership.tell");
       },
-      "membership.greeted": (_state, thread) => thread.setVolatile({ ...thread.volatile, greeted: true }),
+      "membership.greeted": (state, thread) => {
+        if (state.left !== "returning" || thread.payload["returning"] !== true) return;
+        thread.cancel("tell");
+        const { left: _back, ...rest } = state;
+        return rest;
+      },
       [opFailed]: (_state, thread) => {
         const failure = thread.payload["failure"] as Failure;
         const { payload } = thread.payload["message"] as unknown as { payload: DataRecord };
@@ -70,8 +87,12 @@ export function membership(self: NodeRegistration): Element {
         thread.setVolatile({ ...thread.volatile, leaving: true });
         thread.send({ ops: [op("node.leaving", "ftm"), op("membership.may-leave", thread.self)], payload: { node: self.id }, lane: "system", deadlineMs: repeatMs });
       },
-      // The FTM has moved everything: the node ends.
-      "membership.end": (_state, thread) => thread.command({ kind: "membership.end", args: {} }),
+      // The FTM has moved everything: the node ends. One that returns has done so before.
+      "membership.end": (state, thread) => {
+        if (state.left === "returning") return;
+        thread.command({ kind: "membership.end", args: {} });
+        return { ...state, left: "ended" };
+      },
       "membership.may-leave": (_state, thread) => {
         // An answer to the daemon before this one, which has ended without it.
         if (!thread.volatile.leaving) return;

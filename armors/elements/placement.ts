@@ -11,7 +11,7 @@
 import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
-import { restartDefaults } from "../../core/limits.ts";
+import { restartDefaults, timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { Payload } from "../../core/payload.ts";
 import {
@@ -39,10 +39,13 @@ type Volatile = {
   readonly epoch: Epoch;
   /** When execution armors were last asked to report. */
   readonly askedMs: ReadonlyMap<string, number>;
+  /** When another node was last to take over this FTM, whose node is to leave. */
+  readonly handedOverMs: number | undefined;
 };
 type Placing = Thread<Volatile>;
 
 const askAgainMs = 2_000;
+const handOverAgainMs = timing.takeoverRetryMs;
 
 /** A node that could not run an instance may be tried again after this; ten times as long as its execution armor waits. */
 const avoidMs = 10 * restartDefaults.delayCapMs;
@@ -57,6 +60,7 @@ export function placement(): Element {
     avoid: new Map(),
     epoch: epochZero,
     askedMs: new Map(),
+    handedOverMs: undefined,
   };
   return element<DataRecord, Volatile>({
     name: "placement",
@@ -147,8 +151,13 @@ function decide(thread: Placing): void {
     const leaving = (thread.volatile.sent.get(id) ?? []).filter(({ id: instance }) => wanted.some((one) => one.order.id === instance && one.node !== id && !isUp(thread, one)));
     order(thread, id, [...staying, ...leaving]);
     const left = (reports.get(id) ?? []).some(({ state }) => state !== "stopped" && state !== "completed" && state !== "failed");
-    if (!left && staying.length + leaving.length === 0 && !(alive.length > 0 && ftmIsOn(thread, id))) {
-      thread.after(`drained ${id}`, 0, "node.drained", { subject: id });
+    if (left || staying.length + leaving.length > 0) continue;
+    if (alive.length === 0 || !ftmIsOn(thread, id)) thread.after(`drained ${id}`, 0, "node.drained", { subject: id });
+    // Asked when it was to leave; there may have been nobody to take over, or the FTM has come since.
+    else if (thread.nowMs - (thread.volatile.handedOverMs ?? -handOverAgainMs) >= handOverAgainMs) {
+      thread.setVolatile({ ...thread.volatile, handedOverMs: thread.nowMs });
+      thread.after("hand over", 0, "node.hand-over", { subject: id });
+      thread.after("hand over again", handOverAgainMs, "cluster.changed");
     }
   }
 }

@@ -22,6 +22,8 @@ export type NodeView = {
   readonly name: string;
   readonly address: string;
   readonly state: NodeState;
+  /** `armor down` was acknowledged; it stays true while the node is away. */
+  readonly draining: boolean;
   /** Its daemon has reported to this FTM. */
   readonly reported: boolean;
   /** Until then a silent node is only suspect. */
@@ -52,11 +54,15 @@ export function registration(self: string): Element {
     failedMisses: timing.nodeFailedMisses,
   });
 
-  const announce = (thread: Registering, id: string): void => {
+  const announce = (thread: Registering, id: string, deadlineMs?: number): void => {
     const { epoch, nodes } = thread.volatile;
     const payload = { ftm: { epoch, node: self }, address: nodes.get(self)?.address ?? null };
-    thread.send({ ops: [op("epoch.announce", daemonOf(id)), op("armors.tell", daemonOf(id)), op("epoch.announced", thread.self)], payload, lane: "system" });
+    const ops = [op("epoch.announce", daemonOf(id)), op("armors.tell", daemonOf(id)), op("epoch.announced", thread.self)];
+    thread.send({ ops, payload, lane: "system", ...(deadlineMs !== undefined && { deadlineMs }) });
   };
+
+  /** In reach again. */
+  const back = ({ draining }: NodeView): NodeState => draining ? "draining" : "alive";
 
   const setArmors = (thread: Registering, node: string, reports: readonly ArmorReport[]): void => {
     const armors = new Map(thread.volatile.armors);
@@ -93,15 +99,16 @@ export function registration(self: string): Element {
           const { id, name, address, left, draining } = value as NodeRegistration;
           const reported = reports.some(({ node }) => node === id);
           const absent = avoid.includes(id) && !draining;
-          const state = left ? "left" : draining ? "draining" : reported && !absent ? "alive" : "suspect";
+          const state = left ? "left" : !reported || absent ? "suspect" : draining ? "draining" : "alive";
           const plannedUntilMs = absent ? thread.nowMs + timing.plannedAbsenceMs : 0;
           const elements = reports.some((report) => report.node === id && report.allowElements);
-          nodes.set(id, { id, name, address, reported, state, plannedUntilMs, elements });
+          nodes.set(id, { id, name, address, reported, state, draining, plannedUntilMs, elements });
         }
         thread.setVolatile({ ...thread.volatile, epoch, nodes });
         for (const report of reports) setArmors(thread, report.node, report.armors);
         const others = [...nodes.values()].filter(({ id, state }) => id !== self && state !== "left");
-        for (const { id, state } of nodes.values()) if (state !== "left") announce(thread, id);
+        // One that has left may not have been told so by the FTM before; most are off.
+        for (const { id, state } of nodes.values()) announce(thread, id, state === "left" ? timing.takeoverRetryMs : undefined);
         thread.payload["targets"] = others.map(target);
         thread.payload["subjects"] = others.filter(({ id }) => dead.includes(id)).map(({ id }) => id);
         thread.payload["withinMs"] = timing.probeWithinMs;
@@ -119,8 +126,8 @@ export function registration(self: string): Element {
         const node = thread.volatile.nodes.get(id);
         if (!node || node.state === "left") return;
         // Held dead by the leader of the takeover, it speaks: a poll that found it alive from the start says nothing.
-        const back = node.state === "suspect" && !node.reported && node.plannedUntilMs === 0;
-        setNode(thread, { ...node, reported: true, elements: allowElements, state: back ? "alive" : node.state });
+        const silent = node.state === "suspect" && !node.reported && node.plannedUntilMs === 0;
+        setNode(thread, { ...node, reported: true, elements: allowElements, state: silent ? back(node) : node.state });
         for (const { armor, incarnation } of armors) {
           const other = thread.volatile.armors.get(armor);
           if (!other || other.node === id || other.incarnation.placement === incarnation.placement) continue;
@@ -150,7 +157,7 @@ export function registration(self: string): Element {
         }
         const { id, name, address } = wanted;
         const before = nodes.get(id);
-        nodes.set(id, { id, name, address, state: "alive", reported: true, plannedUntilMs: 0, elements: before?.elements ?? false });
+        nodes.set(id, { id, name, address, state: "alive", draining: false, reported: true, plannedUntilMs: 0, elements: before?.elements ?? false });
         thread.setVolatile({ ...thread.volatile, nodes });
         if (!before) thread.event({ kind: "node.joined", subject: name, node: id });
         announce(thread, id);
@@ -163,9 +170,14 @@ export function registration(self: string): Element {
         const node = thread.volatile.nodes.get(id);
         if (!node) return;
         if (node.state === "left") {
-          // Started again after it had left, it belongs to the cluster once more; a last word of the one that left does not count.
-          if (thread.payload["restarted"] !== true) return;
-          setNode(thread, { ...node, state: "alive", address, reported: false, plannedUntilMs: 0 });
+          if (thread.payload["returning"] !== true) {
+            // It has not heard, or has crashed before it had ended.
+            thread.payload["subject"] = id;
+            thread.insert(op("node.dismiss"));
+            return;
+          }
+          // Started again after it had left, it belongs to the cluster once more.
+          setNode(thread, { ...node, state: "alive", draining: false, address, reported: false, plannedUntilMs: 0 });
           thread.event({ kind: "node.joined", subject: name, node: id });
           announce(thread, id);
           thread.payload["registration"] = { id, name, address, draining: false, left: false };
@@ -179,12 +191,12 @@ export function registration(self: string): Element {
             // What it told while it was held dead does not count; it tells it again.
             announce(thread, id);
           }
-          setNode(thread, { ...node, state: "alive", reported: node.state !== "failed" && node.reported, plannedUntilMs: 0 });
+          setNode(thread, { ...node, state: back(node), reported: node.state !== "failed" && node.reported, plannedUntilMs: 0 });
           changed(thread);
         }
         if (node.address === address) return;
         setNode(thread, { ...thread.volatile.nodes.get(id)!, address });
-        thread.payload["registration"] = { id, name, address, draining: node.state === "draining", left: false };
+        thread.payload["registration"] = { id, name, address, draining: node.draining, left: false };
         thread.payload["targets"] = [target({ id, address })];
         thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), op("cluster.changed"));
       },
@@ -205,7 +217,7 @@ export function registration(self: string): Element {
           return;
         }
         if (node.state !== "draining") thread.event({ kind: "node.draining", subject: node.name, node: id });
-        setNode(thread, { ...node, state: "draining" });
+        setNode(thread, { ...node, state: "draining", draining: true });
         const { name, address } = node;
         thread.payload["registration"] = { id, name, address, draining: true, left: false };
         thread.payload["answer"] = { ok: true, changed: true };
@@ -222,7 +234,7 @@ export function registration(self: string): Element {
           return;
         }
         const { name, address } = node;
-        setNode(thread, { ...node, state: "left" });
+        setNode(thread, { ...node, state: "left", draining: false });
         setArmors(thread, id, []);
         thread.payload["registration"] = { id, name, address, draining: false, left: true };
         thread.payload["unwatch"] = [`guard@${id}`];
@@ -249,7 +261,7 @@ export function registration(self: string): Element {
             if (node.state === "failed") thread.event({ kind: "node.returned", subject: node.name, node: node.id });
             // It tells its armors again: one of them may have been placed elsewhere meanwhile.
             announce(thread, node.id);
-            setNode(thread, { ...node, state: "alive", reported: node.state !== "failed" && node.reported, plannedUntilMs: 0 });
+            setNode(thread, { ...node, state: back(node), reported: node.state !== "failed" && node.reported, plannedUntilMs: 0 });
             changed(thread);
           }
         }

@@ -16,7 +16,7 @@ import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { Payload } from "../../core/payload.ts";
-import { daemonOf, type NodeReport, quorum } from "../shapes.ts";
+import { daemonOf, type NodeRegistration, type NodeReport, quorum, type TableCopy } from "../shapes.ts";
 import type { FtmLocation, Vote } from "./epoch_promise.ts";
 import type { InstallOrder } from "./local_armors.ts";
 import { compareVersions, contains } from "./table_version.ts";
@@ -106,7 +106,8 @@ export function takeover(node: string): Element {
   const install = (thread: Leading, attempt: Attempt): void => {
     const { request, epoch } = attempt;
     const reports = Object.values(attempt.reports);
-    const target = choose(reports, request, node);
+    const members = membersOf(reports);
+    const target = choose(reports.filter((report) => members.includes(report.node)), request, node);
     const order: InstallOrder = {
       armor: "ftm",
       role: "ftm",
@@ -140,7 +141,9 @@ export function takeover(node: string): Element {
     // Others hear it, or one newer than the FTM that is gone: the poll begins again if it stays silent.
     if (heard) return;
     const pauseMs = Math.min(250 * (thread.volatile.tries + 1), 2_000);
-    thread.after("decide", pauseMs + thread.random.below(250), "takeover.begin", { takeover: { ...attempt.request, seen } });
+    const reports = Object.values(attempt.reports);
+    const nodes = [...new Set([...attempt.request.nodes, ...(reports.length > 0 ? membersOf(reports) : [])])];
+    thread.after("decide", pauseMs + thread.random.below(250), "takeover.begin", { takeover: { ...attempt.request, nodes, seen } });
   };
 
   return element<DataRecord, Volatile>({
@@ -180,12 +183,11 @@ export function takeover(node: string): Element {
       "takeover.decide": (_state, thread) => {
         const { attempt } = thread.volatile;
         if (!attempt || attempt.installed) return;
-        const needed = quorum(attempt.request.nodes.length);
         if (!attempt.preparing) {
           const willing = Object.values(attempt.polled).filter(({ promised }) => promised).length;
-          if (willing >= needed) prepare(thread, attempt);
+          if (willing >= quorum(attempt.request.nodes.length)) prepare(thread, attempt);
           else retry(thread, attempt);
-        } else if (Object.keys(attempt.reports).length >= needed) install(thread, attempt);
+        } else if (isEnough(attempt)) install(thread, attempt);
         else retry(thread, attempt);
       },
       "takeover.retry": (_state, thread) => {
@@ -204,6 +206,21 @@ export function takeover(node: string): Element {
   });
 }
 
+/** Of the nodes the leader knows and of those the freshest table knows: a leader that was away may have missed some. */
+function isEnough({ request, reports }: Attempt): boolean {
+  const answered = Object.values(reports);
+  if (answered.length === 0 || answered.length < quorum(request.nodes.length)) return false;
+  const members = membersOf(answered);
+  return answered.filter(({ node }) => members.includes(node)).length >= quorum(members.length);
+}
+
+/** Ids of the nodes that have not left, by the freshest table; those that answered where there is none yet. */
+function membersOf(reports: readonly NodeReport[]): string[] {
+  const nodes = Object.entries(freshestTable(reports).entries).filter(([key]) => key.startsWith("node:"));
+  if (nodes.length === 0) return reports.map(({ node }) => node);
+  return nodes.map(([, entry]) => entry as NodeRegistration).filter(({ left }) => !left).map(({ id }) => id);
+}
+
 /** In place if the old node answered; otherwise away from the leader; never a dead or avoided one while there is another. */
 function choose(reports: readonly NodeReport[], { from, dead, avoid }: TakeoverRequest, leader: string): string {
   const cost = (id: string): number =>
@@ -211,10 +228,16 @@ function choose(reports: readonly NodeReport[], { from, dead, avoid }: TakeoverR
   return [...reports].map(({ node }) => node).sort((a, b) => cost(a) - cost(b) || (a < b ? -1 : 1))[0]!;
 }
 
-/** Copies whose content the freshest has do not travel. "Freshest" = highest (epoch of writing, sequence). */
-function withFreshestTable(reports: readonly NodeReport[]): NodeReport[] {
+/** "Freshest" = highest (epoch of writing, sequence). */
+function freshestTable(reports: readonly NodeReport[]): TableCopy {
   let freshest = reports[0]!.table;
   for (const { table } of reports) if (compareVersions(table.version, freshest.version) > 0) freshest = table;
+  return freshest;
+}
+
+/** Copies whose content the freshest has do not travel. */
+function withFreshestTable(reports: readonly NodeReport[]): NodeReport[] {
+  const freshest = freshestTable(reports);
   return reports.map((report) => {
     const { version, lineage } = report.table;
     const needed = report.table === freshest || !contains(freshest, version);

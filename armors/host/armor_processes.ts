@@ -72,6 +72,7 @@ export class ArmorProcesses {
   /** Armors whose last process ended by its own doing. */
   readonly #ownEnds = new Set<string>();
   #looks = false;
+  #ending = false;
 
   constructor(readonly system: ArmorSystem, readonly local: Local, readonly log: (text: string) => void) {}
 
@@ -88,6 +89,7 @@ export class ArmorProcesses {
     const before = this.#tracked.get(armor)?.process ?? old;
     this.#tracked.delete(armor);
     await this.#endOlder(role, armor, before);
+    if (this.#ending) return;
     const options = ["--incarnation", `${incarnation.placement}.${incarnation.restart}`, "--epoch", generationText(generation)];
     if (this.#ownEnds.delete(armor)) options.push("--ended", "own");
     try {
@@ -159,6 +161,7 @@ export class ArmorProcesses {
 
   /** End everything: the node leaves. */
   async endAll(): Promise<void> {
+    this.#ending = true;
     await Promise.all([...this.#tracked.keys()].map((armor) => this.end({ armor, process: null })));
   }
 

@@ -17,6 +17,9 @@ class Places {
   /** Nodes that cannot run anything. */
   readonly unable = new Set<string>();
   readonly orders = new Map<string, readonly InstanceOrder[]>();
+  /** What it asks of the element that knows the nodes. */
+  readonly said: string[] = [];
+  ftmNode = "";
 
   constructor(...names: string[]) {
     const world = element({
@@ -26,11 +29,13 @@ class Places {
       handlers: {
         "cluster.changed": (_state, thread) => {
           thread.payload["nodes"] = [...this.nodes].map(([id, state]) => ({ id, name: id, address: "", state, reported: true, plannedUntilMs: 0 }));
-          thread.payload["armors"] = [];
+          thread.payload["armors"] = this.ftmNode === "" ? [] : [{ armor: "ftm", node: this.ftmNode }];
           thread.payload["table"] = { ...this.table };
           thread.insert(op("placement.decide"));
         },
         "application.completed": () => {},
+        "node.hand-over": (_state, thread) => void this.said.push(`hand over ${String(thread.payload["subject"])}`),
+        "node.drained": (_state, thread) => void this.said.push(`drained ${String(thread.payload["subject"])}`),
       },
     });
     this.network.add("daemon@n1", [element({ name: "event_log", version: 1, state: {}, handlers: { "events.note": () => {} } })]);
@@ -170,6 +175,19 @@ describe("placement", () => {
     places.unable.add("n1");
     places.submit({ name: "web", node: "n1", pin: true });
     expect(places.where).toEqual({ "web.0": "n1" });
+  });
+
+  test("asks again and again that another node takes over the FTM of one that is to leave", () => {
+    const places = new Places("n1", "n2");
+    places.ftmNode = "n1";
+    places.nodes.set("n1", "draining");
+    places.changed();
+    expect(places.said).toEqual(["hand over n1"]);
+    places.changed(7_000);
+    expect(places.said).toEqual(["hand over n1", "hand over n1", "hand over n1"]);
+    places.ftmNode = "n2";
+    places.changed();
+    expect(places.said.at(-1)).toBe("drained n1");
   });
 
   test("a preferred node that cannot run it is left for another", () => {

@@ -13,18 +13,27 @@ const others = element({
   name: "others",
   version: 1,
   state: {},
-  handlers: Object.fromEntries(["liveness.watch", "node.confirm", "cluster.changed"].map((op) => [op, () => {}])),
+  handlers: Object.fromEntries(["liveness.watch", "liveness.unwatch", "node.confirm", "cluster.changed", "node.register", "table.commit"].map((op) => [op, () => {}])),
 });
 
 /** An FTM on node `a` that starts while its leader holds node `b` dead. */
-function begin(avoid: readonly string[] = []) {
+function begin(avoid: readonly string[] = [], registered: { readonly draining?: boolean; readonly left?: boolean } = {}) {
   const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 2, node: "a", counter: 0 }, elements: [registration("a"), others], random: seededRandom(1) });
   const entry = (id: string) => ({ id, name: `name-${id}`, address: `127.0.0.1:${id.charCodeAt(0)}`, left: false, draining: false });
-  const table = { version: { epoch, sequence: 1 }, entries: { "node:a": entry("a"), "node:b": entry("b") } };
+  const table = { version: { epoch, sequence: 1 }, entries: { "node:a": entry("a"), "node:b": { ...entry("b"), ...registered } } };
   const payload = { epoch, reports: [{ node: "a", table, armors: [] }], dead: ["b"], avoid, cause: "silent", leader: "heartbeat", durationMs: 1 };
   kernel.step({ kind: "start", payload: {} }, 1_000);
-  kernel.step({ kind: "local", op: "ftm.begin", payload: { begin: payload as unknown as Data } }, 1_000);
+  const sentBy = (event: Parameters<Microkernel["step"]>[0], nowMs: number): { peer: string; ops: string[] }[] =>
+    kernel.step(event, nowMs).commits.flatMap((commit) => commit.sent ?? []).map(({ peer, body }) => ({ peer, ops: (decode(body) as Message).ops.map(({ name }) => name) }));
+  const greeted = sentBy({ kind: "local", op: "ftm.begin", payload: { begin: payload as unknown as Data } }, 1_000).filter(({ ops }) => ops[0] === "epoch.announce");
   return {
+    /** Daemons to whom it has announced itself. */
+    greeted: greeted.map(({ peer }) => peer),
+    /** The daemon of `b` says hello. @returns What is sent to it. */
+    hello: (returning: boolean) =>
+      sentBy({ kind: "local", op: "node.hello", payload: { registration: entry("b"), returning } }, 1_100).filter(({ peer }) => peer === "daemon@b").map(({ ops }) => ops.at(-1)!),
+    fail: () => void kernel.step({ kind: "local", op: "node.confirmed-failed", payload: { subject: "b", silentMs: 1 } }, 1_150),
+    answer: () => void kernel.step({ kind: "local", op: "liveness.changed", payload: { changes: [{ id: "guard@b", liveness: "alive", silentMs: 0 }] } }, 1_200),
     tell: () => kernel.step({ kind: "local", op: "armors.told", payload: { node: "b", armors: [] } }, 1_100),
     /** @returns Whom it has sent `armor.remove`. */
     report: (node: string, placement: number) => {
@@ -55,4 +64,30 @@ test("of two placements of an armor the earlier is ended, whichever is reported 
   expect([late.report("a", 7), late.report("b", 5)]).toEqual([[], ["daemon@b 5"]]);
   const early = begin();
   expect([early.report("a", 5), early.report("b", 7), early.report("b", 7)]).toEqual([[], ["daemon@a 5"], []]);
+});
+
+test("a node that has left and was never told so is told when it says hello", () => {
+  const ftm = begin([], { left: true });
+  expect(ftm.greeted).toEqual(["daemon@a", "daemon@b"]);
+  expect(ftm.hello(false)).toEqual(["membership.end"]);
+  expect(ftm.state()).toBe("left");
+});
+
+test("a node that was started again after it had left belongs to the cluster", () => {
+  const ftm = begin([], { left: true });
+  expect(ftm.hello(true)).toEqual(["epoch.announced"]);
+  expect(ftm.state()).toBe("alive");
+  // Said twice, it is heard once.
+  expect(ftm.hello(true)).toEqual([]);
+});
+
+test("a node that was to leave and was lost goes on leaving when it is back", () => {
+  const ftm = begin([], { draining: true });
+  expect(ftm.state()).toBe("suspect");
+  ftm.tell();
+  expect(ftm.state()).toBe("draining");
+  ftm.fail();
+  expect(ftm.state()).toBe("failed");
+  ftm.answer();
+  expect(ftm.state()).toBe("draining");
 });

@@ -42,17 +42,17 @@ export const faultKinds: { readonly [name: string]: Doer } = {
     for (const node of faults.cluster.nodes) faults.powerCut(node, 500 + faults.random.below(6_000));
   },
   "partition": (faults) => {
-    if (faults.cluster.nodes.length < 3) return;
+    if (faults.memberCount < 3) return;
     const side = new Set(faults.cluster.nodes.filter(() => faults.random.below(2) === 0));
     faults.between((a, b) => side.has(a) !== side.has(b), 500 + faults.random.below(10_000));
   },
   "isolate": (faults) => {
-    if (faults.cluster.nodes.length < 3) return;
+    if (faults.memberCount < 3) return;
     const node = faults.anyNode();
     faults.between((a, b) => a === node || b === node, 500 + faults.random.below(10_000));
   },
   "one-way": (faults) => {
-    if (faults.cluster.nodes.length < 3) return;
+    if (faults.memberCount < 3) return;
     const node = faults.anyNode();
     const out = faults.random.below(2) === 0;
     faults.between((a, b) => (out ? a : b) === node, 500 + faults.random.below(8_000));
@@ -150,6 +150,11 @@ export class Faults {
   /** With two nodes always the same one, or they would take turns without ever meeting. */
   fragileNode(): SimNode {
     return this.cluster.nodes.length === 2 ? this.cluster.nodes[1]! : this.anyNode();
+  }
+
+  /** Without the one that was told to leave: two that cannot reach each other act alone, each with its own truth. */
+  get memberCount(): number {
+    return this.cluster.nodes.length - (this.workload.leaving ? 1 : 0);
   }
 
   /** A living process of one of these roles. */

@@ -42,7 +42,8 @@ export interface RunOptions {
 const convergeWithinMs = 20_000;
 /** And then be quiet this long. */
 const quietMs = 5_000;
-const settleMs = 2_000;
+/** Longer than every deadline: what was sent to a node that has left turns round. */
+const settleMs = 6_000;
 const lookEveryMs = 100;
 
 /** Run one seed. */

@@ -23,4 +23,7 @@ export const scenarios: readonly Scenario[] = [
   { seed: 32, found: "a launch under a used number, stopped before the host said so, stayed in state stopping for ever" },
   { seed: 44, found: "the connection to the FTM's own node closed; the FTM had that node probed once a second for ever, for it never polls it itself" },
   { seed: 560, found: "a daemon stopped by SIGTERM while the FTM was away; the answer to its farewell came to its successor, which ended" },
+  { seed: 17, found: "a node that had left was started again when the FTM had moved; it asked at the old place for ever, and nobody told it" },
+  { seed: 643, found: "a daemon crashed while its node ended; its successor joined again, was hit by the order to end and left a failed member behind" },
+  { seed: 624, found: "a node that was to leave got the FTM when no other was up; nobody took the FTM over later, and it drained for ever" },
 ];

@@ -1,0 +1,59 @@
+/** Who may lead a takeover: the majority is that of the freshest table, not that of the leader. */
+import { expect, test } from "bun:test";
+import type { Data } from "../../core/data.ts";
+import { element } from "../../core/element.ts";
+import { takeover, type TakeoverRequest } from "../../armors/elements/takeover.ts";
+import type { NodeReport } from "../../armors/shapes.ts";
+import { KernelNetwork } from "../sim/kernel_network.ts";
+
+const epoch = { number: 5, node: "a" };
+const registration = (id: string, left = false) => ({ id, name: id, address: `${id}:7000`, draining: false, left });
+
+/** The daemon of `a` leads; it was away and knows but some of the nodes. @returns Where the FTM is installed. */
+function lead(known: readonly string[], answering: readonly string[], registered: readonly ReturnType<typeof registration>[]): string[] {
+  const network = new KernelNetwork(1);
+  const installed: string[] = [];
+  const entries = Object.fromEntries(registered.map((one) => [`node:${one.id}`, one]));
+  for (const node of answering) {
+    const isLeader = node === "a";
+    const table = isLeader
+      ? { version: { epoch: { number: 2, node: "a" }, sequence: 9 }, lineage: [], entries: { "node:a": registration("a") } }
+      : { version: { epoch, sequence: 3 }, lineage: [], entries };
+    const report: NodeReport = { node, armors: [], table, allowElements: false };
+    const world = element({
+      name: "world",
+      version: 1,
+      state: {},
+      handlers: {
+        "epoch.poll": (_state, thread) => void (thread.payload["vote"] = { promised: true, epoch }),
+        "epoch.prepare": (_state, thread) => {
+          thread.payload["vote"] = { promised: true, epoch: thread.payload["epoch"]! };
+          thread.payload["report"] = report as unknown as Data;
+        },
+        "epoch.guard": () => {},
+        "armor.install": () => void installed.push(node),
+      },
+    });
+    network.add(`daemon@${node}`, isLeader ? [takeover("a"), world] : [world]);
+  }
+  const request: TakeoverRequest = { cause: "silent", nodes: known, seen: epoch, from: "", gone: null, dead: [], patient: false, avoid: [] };
+  network.local("daemon@a", "takeover.begin", { takeover: request as unknown as Data });
+  network.advance(5_000);
+  return [...new Set(installed)];
+}
+
+const five = ["a", "b", "c", "d", "e"].map((id) => registration(id));
+
+test("a majority of the nodes a leader knows is not enough if the table knows more", () => {
+  expect(lead(["a", "b", "c"], ["a", "b"], five)).toEqual([]);
+});
+
+test("a leader learns of the others by the table, and asks them too", () => {
+  expect(lead(["a", "b", "c"], ["a", "b", "d"], five).length).toBe(1);
+});
+
+test("a node that has left counts for nothing and gets no FTM", () => {
+  const registered = [registration("a", true), registration("b"), registration("c"), registration("d")];
+  expect(lead(["a", "b", "c"], ["a", "b"], registered)).toEqual([]);
+  expect(lead(["a", "b", "c"], ["a", "b", "c"], registered)).toEqual(["b"]);
+});
