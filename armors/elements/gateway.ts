@@ -11,9 +11,15 @@ import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { NodeRegistration } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
-import { isAsNew, type View } from "./view.ts";
+import type { View } from "./view.ts";
 
 type Volatile = { readonly view: View | null };
+
+/** Whether `view` is at least as new as `other`. */
+export function isAsNew(view: View, other: View): boolean {
+  const order = compareEpochs(view.epoch, other.epoch);
+  return order > 0 || (order === 0 && view.number >= other.number);
+}
 
 /** Follows the FTM's view; tells the host the routes. */
 export function gateway(): Element {

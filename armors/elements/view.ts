@@ -6,7 +6,7 @@
  */
 import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
-import { compareEpochs, type Epoch } from "../../core/generation.ts";
+import type { Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState } from "../shapes.ts";
 import { ownArmors } from "./own_placement.ts";
@@ -39,12 +39,6 @@ export type View = {
 };
 
 type Volatile = { readonly view: View | null; readonly sent: ReadonlyMap<string, View> };
-
-/** Whether `view` is at least as new as `other`. */
-export function isAsNew(view: View, other: View): boolean {
-  const order = compareEpochs(view.epoch, other.epoch);
-  return order > 0 || (order === 0 && view.number >= other.number);
-}
 
 /**
  * Built in every round; sent to whom it is news. What an operator is told goes

@@ -7,7 +7,8 @@ import { op } from "../../core/micro_operation.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
 import { gateway } from "../../armors/elements/gateway.ts";
-import { isAsNew, type View, view } from "../../armors/elements/view.ts";
+import { isAsNew } from "../../armors/elements/gateway.ts";
+import { type View, view } from "../../armors/elements/view.ts";
 
 const epoch = { number: 2, node: "a" };
 const nodes = [{ id: "a", name: "n1", address: "127.0.0.1:1", state: "alive", reported: true, plannedUntilMs: 0 }];
