@@ -9,7 +9,7 @@ import { createHash, type Hash } from "node:crypto";
 import type { DataRecord } from "../../core/data.ts";
 import type { Effects } from "../../core/effects.ts";
 import type { Element, Handler } from "../../core/element.ts";
-import type { KernelEvent } from "../../core/microkernel.ts";
+import type { KernelEvent } from "../../core/kernel_event.ts";
 import { type RandomSource, seededRandom } from "../../core/random.ts";
 import { boundedQueues } from "./checkers/bounded_queues.ts";
 import { type Checker, type Life, watchedOps } from "./checkers/checker.ts";

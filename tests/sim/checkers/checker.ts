@@ -7,7 +7,8 @@
 import type { CheckpointStore } from "../../../core/checkpoint_store.ts";
 import type { Effects } from "../../../core/effects.ts";
 import type { Frame } from "../../../core/frame.ts";
-import type { KernelEvent, Microkernel } from "../../../core/microkernel.ts";
+import type { KernelEvent } from "../../../core/kernel_event.ts";
+import type { Microkernel } from "../../../core/microkernel.ts";
 import type { SimNode } from "../sim_node.ts";
 import type { SimProcess } from "../sim_processes.ts";
 
