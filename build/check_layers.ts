@@ -33,7 +33,7 @@ export const layers: readonly Layer[] = [
   // The words that elements, hosts and the command line share.
   {
     name: "shapes",
-    files: /^armors\/(application|application_schema|environment|name_rule|shapes|table_version|version)\.ts$/,
+    files: /^armors\/(application|application_schema|environment|fault_order|name_rule|shapes|table_version|version)\.ts$/,
     may: ["shapes", "address", "core"],
   },
   // Lists of elements, with their options.

@@ -109,6 +109,7 @@ const tasks = {
   test: ["build/test.ts"],
   demo: ["build/demo.ts"],
   bench: ["bench/run.ts"],
+  campaign: ["bench/campaign/run.ts"],
   docs: ["build/elements_page.ts"],
   release: ["build/release.ts"],
   sim: ["tests/sim/simulate.ts"],

@@ -12,6 +12,7 @@ import { downCommand } from "./down.ts";
 import { elementCommand } from "./element.ts";
 import { eventsCommand } from "./events.ts";
 import { initCommand } from "./init.ts";
+import { injectCommand } from "./inject.ts";
 import { installCommand } from "./install.ts";
 import { logsCommand } from "./logs.ts";
 import { removeCommand } from "./remove.ts";
@@ -43,5 +44,6 @@ export const commands: readonly CommandDefinition[] = [
   resetCommand,
   downCommand,
   checkpointCommand,
+  injectCommand,
   demoCommand,
 ];

@@ -7,6 +7,7 @@
 import { ArmorError } from "../../core/errors.ts";
 import type { DataRecord } from "../../core/data.ts";
 import { type App, createApp, readJson } from "../../transports/http2_app.ts";
+import type { FaultOrder } from "../fault_order.ts";
 import { operations, type OperationAnswer } from "../elements/operator.ts";
 import type { DeadLetterDocument } from "./dead_letter_collection.ts";
 import type { EventStore, StoredEvent } from "./event_store.ts";
@@ -23,6 +24,8 @@ export interface ApiOptions {
   /** Of this node alone, or of all nodes in reach. */
   readonly deadLetters: (armor: string | undefined, everywhere: boolean) => Promise<DeadLetterDocument>;
   readonly proxyLog: (node: string, path: string, signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>;
+  /** Inject a fault here or on another node. @returns What was done, in words. */
+  readonly inject: (order: FaultOrder) => Promise<string>;
 }
 
 /** Where a log is. */
@@ -63,6 +66,10 @@ export function createApi(options: ApiOptions): App {
     if (!operations.some((known) => known === operation)) throw new ArmorError("usage", `unknown operation ${JSON.stringify(operation)}`);
     const answer = await options.operate(String(operation), args);
     return context.json(answer, answer.ok ? 200 : statusOf[answer.code] ?? 409);
+  });
+  app.post("/v1/faults", async (context) => {
+    const text = await options.inject(await readJson(context) as FaultOrder);
+    return context.json({ ok: true, changed: true, text });
   });
   return app;
 }

@@ -40,8 +40,8 @@ export interface ArmorSystem {
   killAndConfirm(identity: ProcessIdentity, signal: NodeJS.Signals, timeoutMs: number): Promise<boolean>;
 }
 
-/** Armors as processes of this machine. */
-export function armorSystem(data: DataDir): ArmorSystem {
+/** Armors as processes of this machine. @param more Flags for each of them. */
+export function armorSystem(data: DataDir, more: readonly string[] = []): ArmorSystem {
   const isOurs = (argv: readonly string[], role: Role, armor: string): boolean => {
     const value = (flag: string): string | undefined => (argv.includes(flag) ? argv[argv.indexOf(flag) + 1] : undefined);
     return value("--role") === role && value("--data-dir") === data.path && (role !== "own" || value("--armor") === armor);
@@ -51,7 +51,7 @@ export function armorSystem(data: DataDir): ArmorSystem {
     start: (role, armor, flags, anew) => {
       if (anew) setAside(data.armor(armor));
       return spawnDetached({
-        argv: [...selfArgv(), "--role", role, "--data-dir", data.path, ...(role === "own" ? ["--armor", armor] : []), ...flags],
+        argv: [...selfArgv(), "--role", role, "--data-dir", data.path, ...(role === "own" ? ["--armor", armor] : []), ...flags, ...more],
         env: cleanEnvironment(process.env),
         logFile: data.armorLog(armor),
       });

@@ -10,6 +10,7 @@ import { decodeHeartbeat, encodeHeartbeat } from "../../transports/heartbeat_dat
 import { type HostPort, parseAddress } from "../../transports/address.ts";
 import { openUdp, type UdpPort } from "../../transports/udp.ts";
 import { readPort, type RunDir, writePort } from "./run_dir.ts";
+import type { Seams } from "./seams.ts";
 
 /** What the heartbeats of an armor need. */
 export interface HeartbeatOptions {
@@ -25,6 +26,8 @@ export interface HeartbeatOptions {
   readonly epoch: () => number;
   /** Start a local thread in the armor. */
   readonly local: (op: string, payload: { [field: string]: string | number }) => void;
+  /** Where faults may be injected. */
+  readonly seams?: Seams | undefined;
 }
 
 /** Open sockets of one armor. */
@@ -42,7 +45,7 @@ const loopback = "127.0.0.1";
 
 /** Open the sockets and write the port file. */
 export async function openHeartbeats(options: HeartbeatOptions): Promise<Heartbeats> {
-  const { armor, run, keyOf, cluster, progress, epoch, local } = options;
+  const { armor, run, keyOf, cluster, progress, epoch, local, seams } = options;
   const own = (): Uint8Array | undefined => keyOf(armor);
 
   // A local armor signs its reply with its own key, a remote guard with the asker's.
@@ -65,10 +68,10 @@ export async function openHeartbeats(options: HeartbeatOptions): Promise<Heartbe
     }
   };
 
-  const inner = await openUdp({ host: loopback, port: 0, onDatagram: (bytes, from) => onDatagram(bytes, from, keyOf) });
+  const inner = await (seams?.udp("here") ?? openUdp)({ host: loopback, port: 0, onDatagram: (bytes, from) => onDatagram(bytes, from, keyOf) });
   const outer: UdpPort | undefined = options.outerHost === undefined
     ? undefined
-    : await openUdp({ host: options.outerHost, port: 0, onDatagram: (bytes, from) => onDatagram(bytes, from, own) });
+    : await (seams?.udp("between nodes") ?? openUdp)({ host: options.outerHost, port: 0, onDatagram: (bytes, from) => onDatagram(bytes, from, own) });
   writePort(run, armor, inner.port);
 
   return {

@@ -10,6 +10,7 @@ import { parseAddress } from "../../transports/address.ts";
 import { decodeHeartbeat, encodeHeartbeat } from "../../transports/heartbeat_datagram.ts";
 import { openUdp } from "../../transports/udp.ts";
 import type { Peers } from "./peers.ts";
+import type { Seams } from "./seams.ts";
 
 /** What the prober has at hand. */
 export interface ProbeMeans {
@@ -19,6 +20,8 @@ export interface ProbeMeans {
   readonly key: Uint8Array;
   readonly listenHost: string;
   readonly cluster: string;
+  /** Where faults may be injected. */
+  readonly seams?: Seams | undefined;
 }
 
 const asksMax = 3;
@@ -28,7 +31,7 @@ export async function probeNode(args: DataRecord, means: ProbeMeans): Promise<bo
   const { node, address, withinMs } = args as { node: string; address: string; withinMs: number };
   const nonces = new Set<string>();
   let heard = false;
-  const udp = await openUdp({
+  const udp = await (means.seams?.udp("between nodes") ?? openUdp)({
     host: means.listenHost,
     port: 0,
     onDatagram: (bytes) => {

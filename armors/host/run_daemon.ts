@@ -23,6 +23,7 @@ import { daemonArmor } from "../daemon_armor.ts";
 import type { ElementSet } from "../elements/element_source.ts";
 import { findArmor } from "../elements/armor_names.ts";
 import type { OperationAnswer } from "../elements/operator.ts";
+import type { FaultOrder } from "../fault_order.ts";
 import type { RoleOptions } from "./role_flags.ts";
 import { type ArmorReport, daemonOf, elementsKey } from "../shapes.ts";
 import { version } from "../version.ts";
@@ -45,7 +46,7 @@ import { joinCluster } from "./join.ts";
 import type { LinkUp, LocalFrame, Refused, Register, Registered } from "./local_link.ts";
 import { tryLock } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
-import { connectWithinMs, Peers } from "./peers.ts";
+import { connectWithinMs, Peers, type PeersOptions } from "./peers.ts";
 import { probeNode } from "./probe_node.ts";
 import { identify } from "./process_table.ts";
 import { Router } from "./router.ts";
@@ -122,12 +123,17 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     },
   };
 
+  // Where faults may be injected; without the flag there is no such place.
+  const injecting = options.allowInjection ? await import("./injection.ts") : undefined;
+  const seams = injecting?.openSeams(data, armor, log, () => kernel);
+
   // Frames.
+  const connect: PeersOptions["connect"] = (at, handlers) => {
+    const headers = { "armor-cluster": identity!.cluster, "armor-node": id, "armor-version": version };
+    return tls && connectLink({ address: parseAddress(at), tls, headers, connectTimeoutMs: connectWithinMs, ...handlers });
+  };
   const peers = new Peers({
-    connect: (at, handlers) => {
-      const headers = { "armor-cluster": identity!.cluster, "armor-node": id, "armor-version": version };
-      return tls && connectLink({ address: parseAddress(at), tls, headers, connectTimeoutMs: connectWithinMs, ...handlers });
-    },
+    connect: seams?.connect(connect, connectWithinMs) ?? connect,
     clock: systemClock,
     node: id,
     onFrame: (frame, bytes, node) => router.fromPeer(frame, bytes, node),
@@ -141,7 +147,8 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     },
   });
   const router = new Router(id, peers, (frame) => host.frame(frame));
-  const processes = new ArmorProcesses(armorSystem(data), (op, payload) => host.local(op, payload), log);
+  const processes = new ArmorProcesses(armorSystem(data, options.allowInjection ? ["--allow-injection"] : []), (op, payload) => host.local(op, payload), log);
+  const injection = injecting && new injecting.Injection({ data, node: id, living: (of) => processes.living(of), log });
   const events = new EventStore(data.events.replace(/\.cborseq$/, ".jsonl"), log);
   const waiting = new Map<string, (answer: OperationAnswer) => void>();
   const keys = new Map<string, Uint8Array>();
@@ -164,8 +171,9 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     work: async (kind, args) => {
       if (kind === "element.load") return await loader.work(args, options.allowElements, log);
       if (kind !== "node.probe") throw new Error(`no work of kind "${kind}"`);
-      return await probeNode(args as DataRecord, { peers, armor, listenHost: listen.host, key: keyOf(armor), cluster: identity!.cluster });
+      return await probeNode(args as DataRecord, { peers, armor, listenHost: listen.host, key: keyOf(armor), cluster: identity!.cluster, seams });
     },
+    ...(seams && { clock: seams.clock() }),
     reconfigured: () => queueMicrotask(() => host.local("armor.described", { armor, elements: kernel.describe() as Data })),
     log,
   });
@@ -287,7 +295,21 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
       if (response.status !== 200) throw new ArmorError("refused", ((await response.json()) as { error?: string }).error ?? "no log");
       return response.stream;
     },
+    inject: async (order) => {
+      if (order.node !== id) return await injectElsewhere(order);
+      if (!injection) throw new ArmorError("refused", `node "${name}" takes no injected faults: start its daemon with --allow-injection`);
+      return await injection.perform(order);
+    },
   });
+
+  async function injectElsewhere(order: FaultOrder): Promise<string> {
+    const at = peers.address(order.node);
+    if (!at || !tls) throw new ArmorError("refused", `node "${order.node}" cannot be reached`);
+    const response = await request({ address: parseAddress(at), tls, method: "POST", path: "/v1/faults", json: order });
+    const answer = (await response.json()) as { text?: string; code?: string; error?: string };
+    if (response.status !== 200) throw new ArmorError(answer.code === "usage" ? "usage" : "refused", answer.error ?? "it was refused there");
+    return answer.text ?? "";
+  }
 
   /** The other nodes, to be asked for what only they have. */
   function otherNodes(of: string | undefined): CollectionOptions["others"] {
@@ -335,6 +357,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     progress: () => kernel.steps,
     epoch: () => (kernel.state("epoch_promise") as { promised: { number: number } }).promised.number,
     local: (op, payload) => host.local(op, payload),
+    seams,
   });
   host.local("clock.wall", { offsetMs: Date.now() - nowMs() });
   setInterval(() => host.local("clock.wall", { offsetMs: Date.now() - nowMs() }), 60_000);
@@ -365,7 +388,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     if (headers["armor-version"] !== version) return { refuse: `node ${name} runs version ${version}, this one ${headers["armor-version"]}` };
     if (identity!.cluster === "" || headers["armor-cluster"] !== identity!.cluster) return { refuse: `node ${name} belongs to another cluster` };
     if (peerName !== node) return { refuse: `the certificate is ${peerName}'s, not ${node}'s` };
-    return peers.accept(node, link);
+    return seams ? seams.handlers(peers.accept(node, seams.link(link)), () => link) : peers.accept(node, link);
   }
 
   async function join(): Promise<void> {

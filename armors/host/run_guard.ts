@@ -76,7 +76,8 @@ export async function runGuard({ options, data, run, identity: first, address, o
   };
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-  const inner = await openUdp({
+  const seams = options.allowInjection ? new (await import("./seams.ts")).Seams(data.path, self, process.pid) : undefined;
+  const inner = await (seams?.udp("here") ?? openUdp)({
     host: loopback,
     port: 0,
     onDatagram: (bytes, from) => {
@@ -89,7 +90,7 @@ export async function runGuard({ options, data, run, identity: first, address, o
       } else step({ kind: "asked", from: datagram.from, to: datagram.to, nonce, path: `local ${from.host} ${from.port}` });
     },
   });
-  const outer = await openUdp({
+  const outer = await (seams?.udp("between nodes") ?? openUdp)({
     ...address,
     onDatagram: (bytes, from) => {
       const datagram = decodeHeartbeat(bytes, ({ type, from: asker }) => (type === "ask" ? keyOf(asker) : undefined));

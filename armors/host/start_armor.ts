@@ -127,6 +127,8 @@ async function runArmor(
   const early: Frame[] = [];
   const log = logLine;
 
+  // Where faults may be injected; without the flag there is no such place.
+  const seams = options.allowInjection ? (await import("./injection.ts")).openSeams(data, kind.armor, log, () => host?.kernel) : undefined;
   const again = options.incarnation !== undefined && !options.incarnation.endsWith(".0");
   const loader = new ElementLoader();
   const hand = new HandRecord(handFile(handPath(data, kind.armor)), kind.keepsCheckpoint);
@@ -163,8 +165,9 @@ async function runArmor(
       else host?.dispatch({ kind: "link-up" });
     },
     onFrame: (frame) => {
-      if (started) host!.frame(frame);
-      else early.push(frame);
+      if (!started) early.push(frame);
+      else if (seams) seams.pass("messages", "here", frame, (passed) => host!.frame(passed));
+      else host!.frame(frame);
     },
     onLinkUp: () => started && host?.dispatch({ kind: "link-up" }),
     onRefused: (reason) => {
@@ -190,6 +193,7 @@ async function runArmor(
       progress: () => host!.kernel.steps,
       epoch: () => host!.kernel.generation.epoch,
       local: (op, payload) => host!.local(op, payload),
+      seams,
     });
     host.start({ bootId: bootId() });
     const { damage = [], complete = true } = opened.restored ?? {};
@@ -210,7 +214,8 @@ async function runArmor(
       hand,
       careful: life === "careful",
       deadLetter: (args) => letters.add(args, new Date().toISOString()),
-      send: (frame) => link.send(frame),
+      ...(seams && { clock: seams.clock() }),
+      send: (frame) => (seams ? seams.pass("messages", "here", frame, (passed) => link.send(passed)) : link.send(frame)),
       command: (command) => {
         if (command.kind === "heartbeat.ask") heartbeats?.ask(command.args);
         else if (command.kind === "heartbeat.reply") heartbeats?.reply(command.args);

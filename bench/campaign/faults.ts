@@ -27,6 +27,8 @@ export interface Injected {
   readonly over: Promise<void>;
   /** Whether an event tells of it. */
   detects(event: EventDocument): boolean;
+  /** More about it, for the file of a failure. */
+  readonly what?: string;
 }
 
 const processFaults = ["kill", "segv", "hang", "pause"];

@@ -9,10 +9,11 @@ import { join } from "node:path";
 import { nowMs } from "../../armors/host/system_clock.ts";
 import type { RandomSource } from "../../core/random.ts";
 import type { Node } from "../../tests/e2e/node.ts";
-import { chosen, type Injected, inject, outsideFaults, type PlannedFault } from "./faults.ts";
+import { chosen, type Injected, inject, type PlannedFault } from "./faults.ts";
 import { boundMs, type Life, pause } from "./life.ts";
 import { batch, sleeper } from "./programs.ts";
 import { type Injection, type Outcome, type Phase, roleOf } from "./record.ts";
+import { injectAtSeam, isSeamFault } from "./seam_faults.ts";
 
 /** Phases of a cluster that runs; the others are at its beginning. */
 const runningPhases: readonly { readonly phase: Phase; readonly weight: number }[] = [
@@ -35,13 +36,15 @@ export class Injector {
   #number = 0;
   #jobs = 0;
   #tasks = 0;
+  /** Of the injection that is under way. */
+  #hits: Hit[] = [];
 
   constructor(
     readonly life: Life,
     readonly random: RandomSource,
     readonly place: { readonly seed: number; readonly life: number; readonly nodes: number },
     readonly report: (injection: Injection) => void,
-    readonly only: (fault: PlannedFault) => boolean = () => true,
+    readonly faults: readonly (PlannedFault & { readonly weight: number })[],
   ) {}
 
   /** While further nodes are started and join. */
@@ -49,7 +52,7 @@ export class Injector {
     await this.#perform("registration", async () => {
       this.life.spawn(node);
       await pause(this.random.below(400));
-      return [await this.#inject()];
+      await this.#inject();
     });
   }
 
@@ -59,12 +62,12 @@ export class Injector {
     switch (phase) {
       case "recovery in progress":
         return await this.#perform(phase, async () => {
-          const first = await this.#inject();
+          await this.#inject();
           await pause(this.random.below(500));
-          return [first, await this.#inject()];
+          await this.#inject();
         });
       case "two at once":
-        return await this.#perform(phase, () => Promise.all([this.#inject(), this.#inject()]));
+        return await this.#perform(phase, async () => void (await Promise.all([this.#inject(), this.#inject()])));
       case "submission":
         return await this.#submission();
       case "completion":
@@ -72,7 +75,7 @@ export class Injector {
       case "start-up":
         return await this.#startUp();
       default:
-        return await this.#perform("steady state", async () => [await this.#inject()]);
+        return await this.#perform("steady state", () => this.#inject());
     }
   }
 
@@ -83,7 +86,7 @@ export class Injector {
     await this.#perform("start-up", async () => {
       this.life.spawn(node);
       await pause(this.random.below(400));
-      return [await this.#inject([node])];
+      await this.#inject([node]);
     });
   }
 
@@ -101,11 +104,10 @@ export class Injector {
       const acknowledged = words === "submit" ? life.submit(program, by) : life.command(by, words, name);
       const caught = acknowledged.catch((error) => error as Error);
       await pause(random.below(120));
-      const injected = await this.#inject();
+      await this.#inject();
       const error = await caught;
       if (error instanceof Error) throw new SystemFailure(error.message);
       life.wanted.set(name, { program, state: words === "stop" ? "stopped" : words === "remove" ? "removed" : "running" });
-      return [injected];
     }, [name]);
   }
 
@@ -117,40 +119,38 @@ export class Injector {
     const program = batch(name, path);
     await life.submit(program, this.#any(life.nodes));
     await life.settled();
-    let hits: readonly (Hit | undefined)[] = [];
     await this.#perform("completion", async () => {
       writeFileSync(`${path}.go`, "");
       life.wanted.set(name, { program, state: "completed" });
       await pause(this.random.below(100));
-      return (hits = [await this.#inject()]);
+      await this.#inject();
     }, [name]);
     // A program that was hit, or whose shim was, may have done its work and be started again.
-    const disturbed = hits.some((hit) => hit && /^(job|shim|node)/.test(hit.planned.target));
+    const disturbed = this.#hits.some(({ planned }) => /^(job|shim|node)/.test(planned.target));
     const runs = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n").length : 0;
     if (runs < 1 || (runs > 1 && !disturbed)) throw new SystemFailure(`${name} ran to its end ${runs} times`);
     await life.command(this.#any(life.nodes), "remove", name);
     life.wanted.set(name, { program, state: "removed" });
   }
 
-  async #inject(nodes: readonly Node[] = this.life.nodes): Promise<Hit | undefined> {
+  async #inject(nodes: readonly Node[] = this.life.nodes): Promise<void> {
     for (let tries = 0; tries < 20; tries++) {
-      const { target, fault } = chosen(outsideFaults, this.random);
-      if (!this.only({ target, fault })) continue;
-      const injected = await inject(this.life, { target, fault }, this.random, nowMs, nodes);
-      if (injected) return { planned: { target, fault }, injected };
+      const { target, fault } = chosen(this.faults, this.random);
+      const by = isSeamFault({ target, fault }) ? injectAtSeam : inject;
+      const injected = await by(this.life, { target, fault }, this.random, nowMs, nodes);
+      if (injected) return void this.#hits.push({ planned: { target, fault }, injected });
     }
-    return undefined;
   }
 
-  async #perform(phase: Phase, act: () => Promise<readonly (Hit | undefined)[]>, meant: readonly string[] = []): Promise<void> {
+  async #perform(phase: Phase, act: () => Promise<void>, meant: readonly string[] = []): Promise<void> {
     const { life } = this;
     const before = this.#pids(meant);
     const begunMs = nowMs();
-    let hits: readonly Hit[] = [];
+    const hits: Hit[] = (this.#hits = []);
     let wrong: string | undefined;
     let settledMs = 0;
     try {
-      hits = (await act()).filter((hit) => hit !== undefined);
+      await act();
       await Promise.all(hits.map(({ injected }) => injected.over));
       await life.settled();
       settledMs = nowMs();
@@ -167,6 +167,7 @@ export class Injector {
         ? "system failure"
         : changed.some((name) => name.startsWith("program ")) ? "application restarted" : inDoubt > 0 ? "in doubt" : changed.length > 0 || detection ? "recovered" : "no effect";
       if (injected === unhit.injected && wrong === undefined) continue;
+      if (wrong !== undefined && injected.what) wrong += ` after ${injected.what}`;
       const detectedAtMs = detection && detection.atMs - (detection.kind.endsWith("recovered") ? detection.durationMs ?? 0 : 0);
       this.report({
         ...this.place,

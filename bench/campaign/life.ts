@@ -36,6 +36,7 @@ const lookEveryMs = 10;
 const commandWithinMs = 30_000;
 /** A service manager's pause before it starts a unit again. */
 const managerPauseMs = 100;
+const tendEveryMs = 100;
 
 /** A cluster, its applications, and what is expected of both. */
 export class Life {
@@ -47,10 +48,12 @@ export class Life {
   /** Started by a service manager that starts them again; otherwise only once nothing of them is left. */
   readonly managed: boolean;
   readonly #children = new Map<Node, ChildProcess>();
+  readonly #tending: ReturnType<typeof setInterval>;
   #ended = false;
 
   private constructor(readonly cluster: Cluster, managed: boolean) {
     this.managed = managed;
+    this.#tending = setInterval(() => this.#tend(), tendEveryMs);
     this.sessions = new Map(cluster.nodes.map((node) => [node, new NodeSession(node.dataDir)]));
   }
 
@@ -111,7 +114,6 @@ export class Life {
   async settled(withinMs = boundMs, nodes: readonly Node[] = this.nodes): Promise<Status> {
     let status: Status | undefined;
     await waitFor("everything is as specified", async () => {
-      this.#tend();
       const found = await this.look(nodes);
       if (typeof found === "string") throw new Error(found);
       status = found;
@@ -163,6 +165,7 @@ export class Life {
 
   async end(): Promise<void> {
     this.#ended = true;
+    clearInterval(this.#tending);
     for (const session of this.sessions.values()) session.close();
     await this.cluster.end();
   }

@@ -5,16 +5,18 @@
  *
  * @module
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { compile } from "../../build/compile.ts";
 import { root } from "../../build/tools.mjs";
 import { seededRandom } from "../../core/random.ts";
+import { outsideFaults } from "./faults.ts";
 import { appendLine, Injector } from "./injections.ts";
 import { Life } from "./life.ts";
 import type { Injection } from "./record.ts";
+import { seamFaults, stateFaults } from "./seam_faults.ts";
 
 const { values } = parseArgs({
   options: {
@@ -25,10 +27,15 @@ const { values } = parseArgs({
     "at-once": { type: "string", default: "2" },
     "per-life": { type: "string", default: "30" },
     minutes: { type: "string", default: "1000" },
-    only: { type: "string" },
+    /** Of `outside`, `seams` and `state`. */
+    faults: { type: "string", default: "outside,seams" },
+    /** A pattern of `target/fault`. */
+    only: { type: "string", default: "" },
     out: { type: "string", default: join(root, "dist", "campaign") },
   },
 });
+const sets = { outside: outsideFaults, seams: seamFaults, state: stateFaults };
+const faults = values.faults.split(",").flatMap((name) => sets[name as keyof typeof sets]).filter(({ target, fault }) => new RegExp(values.only).test(`${target}/${fault}`));
 const wanted = Number(values.injections);
 const seed = Number(values.seed);
 const sizes = values.nodes.split(",").map(Number);
@@ -62,7 +69,7 @@ async function oneLife(number: number): Promise<void> {
     const { phase, target, fault, outcome, detectionMs, recoveredMs, wrong } = injection;
     if (outcome === "system failure" || process.stdout.isTTY) console.log(`${number}/${injection.number} ${nodes}n ${phase}: ${target} ${fault}: ${outcome}, detected ${detectionMs}, recovered ${recoveredMs} ms ${wrong ?? ""}`);
   };
-  const injector = new Injector(life, random, { seed, life: number, nodes }, report, (planned) => values.only === undefined || `${planned.target}/${planned.fault}`.match(values.only) !== null);
+  const injector = new Injector(life, random, { seed, life: number, nodes }, report, faults);
   try {
     const [first, ...others] = life.cluster.nodes;
     life.spawn(first!);
@@ -73,6 +80,7 @@ async function oneLife(number: number): Promise<void> {
     while (count < Number(values["per-life"]) && !over()) await injector.next();
   } catch (error) {
     const path = join(out, "failures", `${seed}-${number}-${count}.txt`);
+    cpSync(life.cluster.place.folder, path.replace(".txt", ""), { recursive: true, filter: (source) => !/\/(run|api|secret)$/.test(source) });
     writeFileSync(path, `${(error as Error).stack}\n${JSON.stringify(done.at(-1))}\n${await life.diagnosis().catch(String)}`);
     console.log(`seed ${seed} life ${number} (${nodes} nodes) ends after ${count} injections: ${(error as Error).message.split("\n")[0]}\n  see ${path}`);
   } finally {

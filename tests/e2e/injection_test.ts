@@ -1,0 +1,61 @@
+/**
+ * Faults by `armor inject` in real processes: at the node that is asked and at
+ * another one, from outside and at the seams; and none without leave.
+ *
+ * time limit: 90 s
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Cluster } from "./cluster.ts";
+import type { Node } from "./node.ts";
+import { isLiving } from "./processes.ts";
+import { waitFor } from "./wait.ts";
+
+let cluster: Cluster;
+let taking: Node;
+let refusing: Node;
+
+beforeAll(async () => {
+  cluster = await Cluster.make({ nodes: 2 });
+  [taking, refusing] = cluster.nodes as [Node, Node];
+  await taking.start({ flags: ["--allow-injection"] });
+  await refusing.start({ join: [taking.address] });
+  await cluster.settled();
+}, 60_000);
+
+afterAll(async () => await cluster?.end(), 30_000);
+
+describe("armor inject", () => {
+  test("kills an armor of another node than the one that is asked", async () => {
+    const before = await taking.pid("execution");
+    expect(await refusing.cli("inject", "kill", "execution@n1")).toMatchObject({ status: 0, stdout: `SIGKILL to ${before}\n` });
+    await waitFor("it is gone", () => !isLiving(before));
+    await cluster.settled();
+  }, 30_000);
+
+  test("is refused by a node that was not started for it", async () => {
+    for (const by of [taking, refusing]) {
+      const { status, stderr } = await by.cli("inject", "kill", "execution@n2");
+      expect([status, stderr]).toEqual([1, expect.stringContaining("--allow-injection")]);
+    }
+    expect(isLiving(await refusing.pid("execution"))).toBe(true);
+  }, 30_000);
+
+  test("cuts a node off for a while: both sides notice, and find each other again", async () => {
+    const since = (await refusing.events()).at(-1)!.seq;
+    expect(await taking.cli("inject", "partition", "n1", "--for", "4000")).toMatchObject({ status: 0 });
+    await waitFor("the other side has given it up", async () => (await refusing.events()).some(({ seq, kind, subject }) => seq > since && kind === "node.failed" && subject === "n1"), 15_000);
+    await cluster.settled(cluster.nodes, 40_000);
+  }, 60_000);
+
+  test("corrupts live state in the process that runs, and a checkpoint on disk", async () => {
+    expect(await refusing.cli("inject", "corrupt-state", "execution@n1", "--element", "epoch_guard", "--seed", "3")).toMatchObject({ status: 0 });
+    const { id } = (await taking.status()).nodes.find(({ name }) => name === "n1")!;
+    const log = join(taking.dataDir, "armors", `execution_${id}`, "armor.log");
+    await waitFor("it is in the armor's log", () => /injected: .* became /.test(readFileSync(log, "utf8")));
+    expect(await taking.cli("inject", "corrupt-checkpoint", "execution@n1", "--seed", "1")).toMatchObject({ status: 0 });
+    expect(await taking.cli("inject", "kill", "execution@n1")).toMatchObject({ status: 0 });
+    await cluster.settled();
+  }, 40_000);
+});
