@@ -12,7 +12,7 @@ import { daemonOf } from "../shapes.ts";
 import type { Heard } from "./liveness_poll.ts";
 import type { NodeView } from "./registration.ts";
 
-type Round = { readonly waiting: readonly string[]; readonly round: number };
+type Round = { readonly waiting: readonly string[]; readonly round: number; readonly sinceMs: number };
 type Volatile = { readonly rounds: ReadonlyMap<string, Round>; readonly round: number };
 
 /** A node that others still hear is looked at again after this pause. */
@@ -56,7 +56,7 @@ export function nodeConfirmation(self: string): Element {
               deadlineMs: timing.nodeConfirmMs * 2,
             });
           }
-          rounds.set(subject, { waiting: others, round });
+          rounds.set(subject, { waiting: others, round, sinceMs: thread.nowMs });
           thread.after(`round ${subject}`, withinMs + 200, "node.round-over", { subject });
         }
         thread.setVolatile({ rounds, round });
@@ -93,14 +93,21 @@ export function nodeConfirmation(self: string): Element {
       "node.round-over": (_state, thread) => {
         const subject = thread.payload["subject"] as string;
         const rounds = new Map(thread.volatile.rounds);
-        if (!rounds.delete(subject)) return;
+        const round = rounds.get(subject);
+        if (!round) return;
+        rounds.delete(subject);
         thread.setVolatile({ ...thread.volatile, rounds });
         thread.after(`again ${subject}`, againMs, "node.still-silent", { subject });
-        thread.insert(op("liveness.read"), op("node.silence"), op("node.confirmed-failed"));
+        thread.payload["sinceMs"] = round.sinceMs;
+        thread.insert(op("liveness.read"), op("node.silence"));
       },
       "node.silence": (_state, thread) => {
         const subject = thread.payload["subject"] as string;
-        thread.payload["silentMs"] = (thread.payload["heard"] as Heard)[`guard@${subject}`] ?? -1;
+        const silentMs = (thread.payload["heard"] as Heard)[`guard@${subject}`] ?? -1;
+        // The FTM itself has heard it meanwhile. Nothing would tell it again that a node it called failed is alive.
+        if (silentMs >= 0 && thread.nowMs - silentMs > (thread.payload["sinceMs"] as number)) return;
+        thread.payload["silentMs"] = silentMs;
+        thread.insert(op("node.confirmed-failed"));
       },
     },
   });
