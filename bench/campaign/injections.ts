@@ -124,11 +124,13 @@ export class Injector {
       life.wanted.set(name, { program, state: "completed" });
       await pause(this.random.below(100));
       await this.#inject();
+      if (this.#hits.some(({ planned }) => /^(shim|node)/.test(planned.target))) life.wanted.set(name, { program, state: "completed", inDoubt: true });
     }, [name]);
     // A program that was hit, or whose shim was, may have done its work and be started again.
     const disturbed = this.#hits.some(({ planned }) => /^(job|shim|node)/.test(planned.target));
     const runs = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n").length : 0;
-    if (runs < 1 || (runs > 1 && !disturbed)) throw new SystemFailure(`${name} ran to its end ${runs} times`);
+    const unknown = this.life.wanted.get(name)?.inDoubt === true;
+    if ((runs < 1 && !unknown) || (runs > 1 && !disturbed)) throw new SystemFailure(`${name} ran to its end ${runs} times`);
     await life.command(this.#any(life.nodes), "remove", name);
     life.wanted.set(name, { program, state: "removed" });
   }
