@@ -61,7 +61,10 @@ export function spawnDetached(options: SpawnOptions): DetachedProcess {
   systemCalls()?.closeOnExec();
   let failure: unknown;
   try {
-    const child = spawn(program, args, {
+    // By the file that runs: under its name there may be another by now, or none.
+    const again = program === process.execPath && process.versions["bun"] !== undefined;
+    const child = spawn(again ? "/proc/self/exe" : program, args, {
+      ...(again && { argv0: program }),
       cwd: options.directory ?? "/",
       detached: true,
       env: options.env,
