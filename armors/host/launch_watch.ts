@@ -1,7 +1,8 @@
 /**
  * Hearing of a program's end, whoever launched it: from its shim where that is
  * our child, else from its launch record, and from the process table in any
- * case, for a shim may be killed or stopped.
+ * case, for a shim may be killed or stopped. A stopped one is woken to write what
+ * nobody else can know.
  *
  * @module
  */
@@ -15,7 +16,7 @@ import { nowMs } from "./system_clock.ts";
 
 /** How a launched program ended. Plain data. */
 export type LaunchExit = {
-  /** Exit status, above 128 a signal's number + 128; `null` if nobody can know it: the shim was gone or stopped. */
+  /** Exit status, above 128 a signal's number + 128; `null` if nobody can know it: the shim was gone. */
   readonly status: number | null;
   /** Why the program was never started. */
   readonly reason?: string;
@@ -101,11 +102,13 @@ function launchExit(state: Watched): LaunchExit | undefined {
   state.goneAtMs ??= nowMs();
   const shim = found?.shim;
   const shimState = shim !== undefined && isShim(shim, state.record) ? readProcess(shim)?.state : undefined;
-  const writes = shimState !== undefined && !"TtZX".includes(shimState);
+  // All that is left for it to do is to write.
+  if (shimState === "T") kill(shim!, "SIGCONT");
+  const writes = shimState !== undefined && !"tZX".includes(shimState);
   if (writes && nowMs() - state.goneAtMs < statusWithinMs) return undefined;
   found = readLaunchRecord(state.record); // it may have been written just before the shim ended
   if (found?.exit !== undefined) return { status: found.exit };
-  if (shim !== undefined && shimState !== undefined) kill(shim, "SIGKILL"); // a stopped shim is of no use any more
+  if (shim !== undefined && shimState !== undefined) kill(shim, "SIGKILL"); // it is of no use any more
   return { status: null };
 }
 

@@ -216,7 +216,7 @@ describe("watchLaunch()", () => {
     expect(await exit).toEqual({ status: null });
   });
 
-  test("with its shim stopped reports an unknown status and ends the shim", async () => {
+  test("with its shim stopped wakes it to write the status", async () => {
     const { record, program } = await start(optionsOf());
     const shim = identify(shimOf(record));
     if (shim === undefined) throw new Error("no shim");
@@ -224,7 +224,7 @@ describe("watchLaunch()", () => {
     process.kill(shim.pid, "SIGSTOP");
     await until(() => programState(shim) === "stopped", "the shim is stopped");
     signalGroup(program, "SIGKILL");
-    expect(await exit).toEqual({ status: null });
+    expect(await exit).toEqual({ status: 137 });
     expect(await confirmGone(() => !isAlive(shim), 2_000)).toBe(true);
   });
 
