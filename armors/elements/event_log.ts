@@ -66,7 +66,10 @@ export function eventLog(node: string, boot: string): Element {
         flush(next as State, thread);
         return next as State;
       },
-      "events.recorded": (state, thread) => {
+      // Numbered and published, but this node may yet die before its host has stored them.
+      "events.recorded": (_state, thread) => thread.command({ kind: "events.settle", args: { keys: thread.payload["keys"]! } }),
+      // The host has them: of an event that was sent again meanwhile it keeps one.
+      "events.kept": (state, thread) => {
         const next: { [key: string]: Data } = { ...state };
         for (const key of thread.payload["keys"] as string[]) delete next[key];
         thread.setVolatile({ ...thread.volatile, sending: false });

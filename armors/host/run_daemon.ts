@@ -200,6 +200,8 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
         return;
       case "events.store":
         return events.add(args["events"] as unknown as StoredEvent[]);
+      case "events.settle":
+        return queueMicrotask(() => host.local("events.kept", args));
       case "operator.respond":
         return waiting.get(String(args["request"]))?.(args["body"] as unknown as OperationAnswer);
       case "membership.refused":

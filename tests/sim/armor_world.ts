@@ -279,6 +279,8 @@ export class ArmorWorld {
         return;
       case "events.store":
         return this.#keep(args["events"] as DataRecord[]);
+      case "events.settle":
+        return this.network.after(0, () => this.network.local(armor, "events.kept", args));
       case "operator.respond":
         return void this.answers.set(args["request"] as string, args["body"] as DataRecord);
       case "program.launch":

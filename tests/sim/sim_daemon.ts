@@ -176,6 +176,8 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
         return;
       case "events.store":
         return node.watch.events(node, args["events"] as unknown as DataRecord[]);
+      case "events.settle":
+        return void process.clock.after(0, () => host.local("events.kept", args));
       case "operator.respond":
         return waiting.get(String(args["request"]))?.(args["body"] as unknown as OperationAnswer);
       case "membership.refused":
