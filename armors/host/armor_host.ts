@@ -87,11 +87,18 @@ export class ArmorHost {
     }
   }
 
-  /** Begin: elements get `armor.started` with this payload. */
-  start(payload: Payload): void {
+  /**
+   * Begin: elements get `armor.started` with this payload.
+   *
+   * @param first There is no checkpoint yet. A damaged snapshot costs nothing while there is another before it and
+   *   its log; so the first one is written twice.
+   */
+  start(payload: Payload, first: boolean = false): void {
     const { store, hand } = this.surroundings;
     hand?.hold({ kind: "restore", id: "", op: "" });
-    if (store && this.kernel.needsSnapshot) store.writeSnapshot(this.kernel.snapshot());
+    if (store && this.kernel.needsSnapshot) {
+      for (let left = first ? 2 : 1; left > 0; left--) store.writeSnapshot(this.kernel.snapshot());
+    }
     this.dispatch({ kind: "start", payload });
     if (!hand) return;
     this.#clock.after(timing.settledAfterMs, () => {

@@ -363,7 +363,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   });
   host.local("clock.wall", { offsetMs: Date.now() - nowMs() });
   setInterval(() => host.local("clock.wall", { offsetMs: Date.now() - nowMs() }), 60_000);
-  host.start({ self: { ...self } as unknown as Data, bootId: bootId() });
+  host.start({ self: { ...self } as unknown as Data, bootId: bootId() }, restored.snapshot === undefined);
   const configured = storedApplications(data);
   if (configured) host.local("configuration.begin", { applications: configured as unknown as Data });
   if (restored.damage.length > 0) host.local("checkpoint.restored", { damage: [...restored.damage], complete: restored.complete, epochSeen: events.lastEpoch });

@@ -195,7 +195,7 @@ async function runArmor(
       local: (op, payload) => host!.local(op, payload),
       seams,
     });
-    host.start({ bootId: bootId() });
+    host.start({ bootId: bootId() }, opened.restored?.snapshot === undefined);
     const { damage = [], complete = true } = opened.restored ?? {};
     if (damage.length > 0) host.local("checkpoint.restored", { damage: [...damage], complete });
     if (answer.begin) host.local("ftm.begin", { begin: answer.begin });

@@ -5,11 +5,11 @@
  * time limit: 90 s
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Cluster } from "./cluster.ts";
 import type { Node } from "./node.ts";
-import { isLiving } from "./processes.ts";
+import { isLiving, signal } from "./processes.ts";
 import { waitFor } from "./wait.ts";
 
 let cluster: Cluster;
@@ -57,5 +57,24 @@ describe("armor inject", () => {
     expect(await taking.cli("inject", "corrupt-checkpoint", "execution@n1", "--seed", "1")).toMatchObject({ status: 0 });
     expect(await taking.cli("inject", "kill", "execution@n1")).toMatchObject({ status: 0 });
     await cluster.settled();
+  }, 40_000);
+
+  // Of the first generation: there is no earlier one but the copy of its beginning.
+  test("a daemon's newest snapshot may be altered: nothing is lost", async () => {
+    expect(await taking.cli("run", "--name", "kept", "--", "/bin/sleep", "1000000")).toMatchObject({ status: 0 });
+    await cluster.settled();
+    const { id } = (await taking.status()).nodes.find(({ name }) => name === "n1")!;
+    const folder = join(taking.dataDir, "armors", `daemon_${id}`);
+    const newest = join(folder, readdirSync(folder).filter((name) => name.endsWith(".cbor")).sort().at(-1)!);
+    const bytes = readFileSync(newest);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(newest, bytes);
+    const before = await taking.pid("daemon");
+    signal(before, "SIGKILL");
+    await waitFor("it is gone", () => !isLiving(before));
+    const { applications } = await cluster.settled();
+    expect(applications.map(({ name, state }) => [name, state])).toEqual([["kept", "running"]]);
+    const damaged = await waitFor("the damage is told", async () => (await taking.events()).find(({ kind, subject }) => kind === "checkpoint.damaged" && subject === `daemon@${id}`));
+    expect(damaged).toMatchObject({ rewind: false });
   }, 40_000);
 });
