@@ -11,8 +11,9 @@ import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
+import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ArmorReport, daemonOf, hasMajority, type NodeRegistration, type NodeState } from "../shapes.ts";
+import { type ArmorReport, daemonOf, hasMajority, nodeOf, type NodeRegistration, type NodeState } from "../shapes.ts";
 import type { LivenessChange, LivenessTarget } from "./liveness_poll.ts";
 import type { FtmBegin } from "./takeover.ts";
 
@@ -120,6 +121,11 @@ export function registration(self: string): Element {
         if (promised && compareEpochs(promised, thread.volatile.epoch) > 0) {
           thread.command({ kind: "exit", args: { text: `epoch ${promised.number} has been promised` } });
         }
+      },
+      // A daemon that lost a part of its state promises more than it may have promised before: it says how much.
+      [opFailed]: (_state, thread) => {
+        const { code, armor } = thread.payload["failure"] as Failure;
+        if (code === "stale-epoch" && armor.startsWith("daemon@")) announce(thread, nodeOf(armor));
       },
       "armors.told": (_state, thread) => {
         const { node: id, armors, allowElements = false } = thread.payload as unknown as { node: string; armors: ArmorReport[]; allowElements?: boolean };

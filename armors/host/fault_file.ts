@@ -30,7 +30,7 @@ export class FaultFile {
 
   /** @param folder The data folder. */
   constructor(folder: string) {
-    this.#path = join(folder, "faults.json");
+    this.#path = join(folder, "injected-faults");
   }
 
   /** Faults that have not ended. */

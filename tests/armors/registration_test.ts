@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { decode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
-import type { Message } from "../../core/message.ts";
+import { type Message, opFailed } from "../../core/message.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
 import { registration } from "../../armors/elements/registration.ts";
@@ -41,6 +41,11 @@ function begin(avoid: readonly string[] = [], registered: { readonly draining?: 
       const { commits } = kernel.step({ kind: "local", op: "armors.told", payload: { node, armors: [armor] } }, 1_200);
       const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ peer, body }) => ({ peer, message: decode(body) as Message }));
       return sent.filter(({ message }) => message.ops.some(({ name }) => name === "armor.remove")).map(({ peer, message }) => `${peer} ${String(message.payload["placement"])}`);
+    },
+    /** @returns Whom it announces itself to. */
+    refused: (armor: string, code: string) => {
+      const { commits } = kernel.step({ kind: "local", op: opFailed, payload: { failure: { code, armor } } }, 1_300);
+      return commits.flatMap((commit) => commit.sent ?? []).filter(({ body }) => (decode(body) as Message).ops[0]!.name === "epoch.announce").map(({ peer }) => peer);
     },
     state: () => (kernel.volatile("registration") as { nodes: ReadonlyMap<string, { state: string }> }).nodes.get("b")!.state,
   };
@@ -90,4 +95,11 @@ test("a node that was to leave and was lost goes on leaving when it is back", ()
   expect(ftm.state()).toBe("failed");
   ftm.answer();
   expect(ftm.state()).toBe("draining");
+});
+
+test("a daemon that refuses an order because of a higher promise is asked for it, so that this FTM ends", () => {
+  const ftm = begin();
+  expect(ftm.refused("daemon@b", "stale-epoch")).toEqual(["daemon@b"]);
+  expect(ftm.refused("daemon@b", "refused")).toEqual([]);
+  expect(ftm.refused("execution@b", "stale-epoch")).toEqual([]);
 });

@@ -77,4 +77,21 @@ describe("armor inject", () => {
     const damaged = await waitFor("the damage is told", async () => (await taking.events()).find(({ kind, subject }) => kind === "checkpoint.damaged" && subject === `daemon@${id}`));
     expect(damaged).toMatchObject({ rewind: false });
   }, 40_000);
+
+  // It cannot know what it promised: the cluster goes on in an epoch above all that it may have.
+  test("a daemon's log may be altered in its middle: the cluster goes on above all that may have been promised", async () => {
+    const { id } = (await taking.status()).nodes.find(({ name }) => name === "n1")!;
+    const folder = join(taking.dataDir, "armors", `daemon_${id}`);
+    const before = await taking.pid("daemon");
+    signal(before, "SIGSTOP");
+    const log = join(folder, readdirSync(folder).filter((name) => name.endsWith(".cborseq")).sort().at(-1)!);
+    const bytes = readFileSync(log);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(log, bytes);
+    signal(before, "SIGKILL");
+    await waitFor("it is gone", () => !isLiving(before));
+    await waitFor("another epoch", async () => (await taking.status()).epoch.number > 1_000, 15_000);
+    const { applications } = await cluster.settled();
+    expect(applications.map(({ name, state }) => [name, state])).toEqual([["kept", "running"]]);
+  }, 50_000);
 });
