@@ -41,8 +41,11 @@ export function epochPromise(node: string): Element {
   const follow = (state: State, thread: Thread, ftm: FtmLocation): State => {
     thread.payload["ftm"] = ftm;
     thread.insert(op("ftm.changed"));
+    thread.cancel("unredeemed");
     return { promised: ftm.epoch, ftm };
   };
+  /** A takeover that found too few promises leaves behind those that were given. */
+  const lookLater = (thread: Thread): void => thread.after("unredeemed", timing.takeoverRetryMs, "epoch.unredeemed");
   /** It still hears the FTM, and the FTM's own daemon does not testify that its process is gone. */
   const hears = (state: State, thread: Thread): boolean => {
     const heardMs = (thread.payload["heard"] as Heard)["ftm"];
@@ -63,6 +66,7 @@ export function epochPromise(node: string): Element {
     handlers: {
       "armor.started": (state, thread) => {
         if (!state.ftm) return;
+        if (compareEpochs(state.promised, state.ftm.epoch) > 0) lookLater(thread);
         thread.payload["ftm"] = state.ftm;
         thread.insert(op("ftm.changed"));
       },
@@ -70,7 +74,17 @@ export function epochPromise(node: string): Element {
       "checkpoint.restored": (state, thread) => {
         if (thread.payload["complete"] !== false) return;
         const seen = Math.max(state.promised.number, (thread.payload["epochSeen"] as number | undefined) ?? 0);
+        lookLater(thread);
         return { ...state, promised: { number: seen + epochsAfterDamage, node } };
+      },
+      // It obeys the FTM no more, and the FTM, which it hears, does not know: there has to be another one, above the promise.
+      "epoch.unredeemed": (_state, thread) => thread.insert(op("liveness.read"), op("epoch.remind")),
+      "epoch.remind": (state, thread) => {
+        if (!state.ftm || compareEpochs(state.promised, state.ftm.epoch) <= 0) return;
+        lookLater(thread);
+        const heardMs = (thread.payload["heard"] as Heard)["ftm"];
+        if (heardMs === undefined || heardMs > timing.ftmHeardMs) return;
+        thread.send({ ops: [op("epoch.announced", "ftm")], payload: { promised: state.promised }, lane: "system", deadlineMs: timing.takeoverRetryMs });
       },
       // Asked before anything is promised, so that a cut-off minority does not drive epochs up.
       "epoch.poll": (_state, thread) => {
@@ -108,6 +122,7 @@ export function epochPromise(node: string): Element {
         thread.payload["vote"] = { promised: true, epoch };
         thread.payload["report"] = { node, armors: [], table: { version: { epoch: epochZero, sequence: 0 }, lineage: [], entries: {} }, allowElements: false } satisfies NodeReport as Data;
         thread.insert(op("armors.report"), op("table.report"), op("ftm.fence"));
+        lookLater(thread);
         return { ...state, promised: epoch };
       },
       "epoch.announce": (state, thread) => {

@@ -126,6 +126,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   // Where faults may be injected; without the flag there is no such place.
   const injecting = options.allowInjection ? await import("./injection.ts") : undefined;
   const seams = injecting?.openSeams(data, armor, log, () => kernel);
+  const clock = seams?.clock() ?? systemClock;
 
   // Frames.
   const connect: PeersOptions["connect"] = (at, handlers) => {
@@ -173,7 +174,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
       if (kind !== "node.probe") throw new Error(`no work of kind "${kind}"`);
       return await probeNode(args as DataRecord, { peers, armor, listenHost: listen.host, key: keyOf(armor), cluster: identity!.cluster, seams });
     },
-    ...(seams && { clock: seams.clock() }),
+    clock,
     reconfigured: () => queueMicrotask(() => host.local("armor.described", { armor, elements: kernel.describe() as Data })),
     log,
   });
@@ -269,7 +270,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   }
 
   const api = createApi({
-    status: () => statusDocument({ kernel, node: { id, name, address }, cluster: identity!.cluster, nowMs: nowMs(), self }),
+    status: () => statusDocument({ kernel, node: { id, name, address }, cluster: identity!.cluster, nowMs: clock.nowMs(), self }),
     cluster: () => clusterDocument(),
     events,
     operate: (operation, args) => {
@@ -337,7 +338,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   }
 
   function findLog(application: string, instance: string | undefined): LogPlace {
-    const document = statusDocument({ kernel, node: { id, name, address }, cluster: identity!.cluster, nowMs: nowMs(), self }) as {
+    const document = statusDocument({ kernel, node: { id, name, address }, cluster: identity!.cluster, nowMs: clock.nowMs(), self }) as {
       applications: { name: string; instances: { id: string; node: string | null }[] }[];
       nodes: { id: string; name: string }[];
     };

@@ -54,7 +54,9 @@ export function chosen<Choice extends { readonly weight: number }>(choices: read
 export async function inject(life: Life, { target, fault }: PlannedFault, random: RandomSource, nowMs: () => number, nodes: readonly Node[] = life.nodes): Promise<Injected | undefined> {
   if (target === "node") return powerCut(life, fault, random, nowMs, nodes);
   const pids = await find(life, target, random, nodes);
-  if (pids.length === 0) return undefined;
+  // A guard that hangs before it has started a daemon is a machine that hangs at its start.
+  const alone = target === "guard" && fault === "hang" && nodes.some((node) => node.pids("daemon").length === 0);
+  if (pids.length === 0 || alone) return undefined;
   const atMs = nowMs();
   const name = fault === "kill" ? "SIGKILL" : fault === "segv" ? "SIGSEGV" : "SIGSTOP";
   for (const pid of pids) signal(pid, name);
@@ -90,8 +92,8 @@ async function powerCut(life: Life, fault: string, random: RandomSource, nowMs: 
     // Not before the others have given it up and do its work; a cluster of one has nobody to wait for.
     if (fault === "power, back later" && others.length > 0) {
       for (const untilMs = nowMs() + 15_000; nowMs() < untilMs; await pause(20)) {
-        const status = await life.sessions.get(others[0]!)!.status();
-        if (status?.nodes?.some(({ name, state }) => name === node.name && state === "failed")) break;
+        const status = await life.status(others[0]!);
+        if (status?.nodes.some(({ name, state }) => name === node.name && state === "failed")) break;
       }
     }
     life.spawn(node);

@@ -138,6 +138,8 @@ export class Injector {
   async #inject(nodes: readonly Node[] = this.life.nodes): Promise<void> {
     for (let tries = 0; tries < 20; tries++) {
       const { target, fault } = chosen(this.faults, this.random);
+      // The only copy of the application table: without it nothing can be kept.
+      if (this.place.nodes === 1 && target === "daemon" && fault.startsWith("corrupt-checkpoint")) continue;
       const by = isSeamFault({ target, fault }) ? injectAtSeam : inject;
       const injected = await by(this.life, { target, fault }, this.random, nowMs, nodes);
       if (injected) return void this.#hits.push({ planned: { target, fault }, injected });

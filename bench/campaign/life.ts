@@ -39,6 +39,8 @@ const commandWithinMs = 30_000;
 /** A service manager's pause before it starts a unit again. */
 const managerPauseMs = 100;
 const tendEveryMs = 100;
+/** Where no manager is quick: a node without a guard for so long is started all the same. */
+const slowManagerMs = 3_000;
 
 /** A cluster, its applications, and what is expected of both. */
 export class Life {
@@ -50,6 +52,8 @@ export class Life {
   /** Started by a service manager that starts them again; otherwise only once nothing of them is left. */
   readonly managed: boolean;
   readonly #children = new Map<Node, ChildProcess>();
+  /** Since when a node has no guard. */
+  readonly #unguardedMs = new Map<Node, number>();
   readonly #tending: ReturnType<typeof setInterval>;
   #ended = false;
 
@@ -126,10 +130,10 @@ export class Life {
 
   /** @returns The status, or the first thing that is not as specified. */
   async look(nodes: readonly Node[] = this.nodes): Promise<Status | string> {
-    const all = await Promise.all(nodes.map((node) => this.sessions.get(node)!.status()));
+    const all = await Promise.all(nodes.map((node) => this.status(node)));
     const silent = all.findIndex((status) => status === undefined);
     if (silent >= 0) return `the daemon of ${nodes[silent]!.name} does not answer`;
-    const views = all as unknown as Status[];
+    const views = all as Status[];
     for (const [index, view] of views.entries()) {
       const wrong = wrongArmors(view, nodes);
       if (wrong !== undefined) return `${nodes[index]!.name} says: ${wrong}`;
@@ -151,7 +155,7 @@ export class Life {
 
   /** Events from whichever node knows most. */
   async events(): Promise<EventDocument[]> {
-    const all = await Promise.all(this.nodes.map((node) => this.sessions.get(node)!.events()));
+    const all = await Promise.all(this.nodes.map((node) => this.sessions.get(node)!.events().catch(() => [])));
     return all.sort((a, b) => b.length - a.length)[0] ?? [];
   }
 
@@ -161,8 +165,14 @@ export class Life {
     const processes = this.processes().map(({ node, role, pid }) => `${node.name} ${role} ${pid} ${readProcess(pid)?.state}`);
     const programs = this.programs().map(({ node, instance, pid }) => `${node.name} ${instance} ${pid} ${readProcess(pid)?.state}`);
     const events = (await this.events()).map((event) => JSON.stringify(event));
+    const asked = await Promise.all(this.nodes.flatMap((node) =>
+      [["daemon", "liveness.read"], ["daemon", "epoch.read"], ["ftm", "nodes.read"], ["ftm", "instances.read"]].map(async ([armor, op]) => {
+        const { stdout, stderr } = await node.cli("send", armor === "ftm" ? "ftm" : `${armor}@${node.name}`, op!);
+        return `${node.name} ${armor} ${op}: ${stdout.replace(/\s+/g, " ")}${stderr}`;
+      })
+    ));
     const logs = this.nodes.map((node) => `=== ${node.name}\n${node.logs()}\n${textOf(join(node.dataDir, "guard.log"))}`);
-    return [...views, ...processes, ...programs, ...events, ...logs].join("\n");
+    return [...views, ...processes, ...programs, ...events, ...asked, ...logs].join("\n");
   }
 
   async end(): Promise<void> {
@@ -172,12 +182,23 @@ export class Life {
     await this.cluster.end();
   }
 
-  /** Without its guard and daemon a node is dead: somebody has to start it. */
+  /** Without its guard and daemon a node is dead; without a guard a hung daemon stays hung. Somebody has to start it. */
   #tend(): void {
     for (const [node, child] of this.#children) {
       if (child.exitCode === null && child.signalCode === null) continue;
-      if (node.pids("guard").length + node.pids("daemon").length === 0) this.spawn(node);
+      if (node.pids("guard").length > 0) {
+        this.#unguardedMs.delete(node);
+        continue;
+      }
+      const sinceMs = this.#unguardedMs.get(node) ?? performance.now();
+      this.#unguardedMs.set(node, sinceMs);
+      if (node.pids("daemon").length === 0 || performance.now() - sinceMs > slowManagerMs) this.spawn(node);
     }
+  }
+
+  /** What a daemon says; `undefined` if it does not, or is cut short. */
+  async status(node: Node): Promise<Status | undefined> {
+    return (await this.sessions.get(node)!.status().catch(() => undefined)) as unknown as Status | undefined;
   }
 
   async #wrongPrograms(status: Status, nodes: readonly Node[]): Promise<string | undefined> {

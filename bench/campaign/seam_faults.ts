@@ -37,7 +37,7 @@ export function isSeamFault({ target, fault }: PlannedFault): boolean {
 /** Do it. @returns `undefined` if there is nothing to hit now, or nobody to order it of. */
 export async function injectAtSeam(life: Life, { target, fault }: PlannedFault, random: RandomSource, nowMs: () => number, nodes: readonly Node[]): Promise<Injected | undefined> {
   const asked = nodes[random.below(nodes.length)]!;
-  const status = (await life.sessions.get(asked)!.status()) as unknown as Status | undefined;
+  const status = await life.status(asked);
   const found = status && place(status, target, random, nodes);
   if (!found) return undefined;
   const forMs = 200 + random.below(fault === "partition" ? 5_000 : 1_800);

@@ -1,55 +1,59 @@
-/** Daemons that have missed an FTM find it by the answers to their own poll. */
 import { expect, test } from "bun:test";
-import type { Data, DataRecord } from "../../core/data.ts";
+import { decode } from "../../core/codec.ts";
+import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
-import { op } from "../../core/micro_operation.ts";
-import { epochPromise, type FtmLocation, type Vote } from "../../armors/elements/epoch_promise.ts";
-import { KernelNetwork } from "../sim/kernel_network.ts";
+import { timing } from "../../core/limits.ts";
+import type { Message } from "../../core/message.ts";
+import { Microkernel } from "../../core/microkernel.ts";
+import { seededRandom } from "../../core/random.ts";
+import { epochPromise } from "../../armors/elements/epoch_promise.ts";
 
-const old: FtmLocation = { epoch: { number: 3, node: "a" }, node: "a" };
-const next: FtmLocation = { epoch: { number: 4, node: "b" }, node: "c" };
+const generation = { epoch: 2, node: "b", counter: 0 };
 
-/** The daemon of node `b`, which hears the FTM, and that of `d`, which was away. */
-function daemons(heardMs: number | undefined) {
-  const network = new KernelNetwork(1);
-  const changes: DataRecord[] = [];
-  const votes: Vote[] = [];
-  const world = (node: string) =>
-    element({
-      name: "world",
-      version: 1,
-      state: {},
-      handlers: {
-        "liveness.read": (_state, thread) => void (thread.payload["heard"] = heardMs === undefined ? {} : { ftm: heardMs }),
-        "table.read": (_state, thread) => void (thread.payload["table"] = { "node:c": { id: "c", name: "n3", address: "n3:7000", draining: false, left: false } }),
-        "armors.tell": () => {},
-        "ftm.changed": (_state, thread) => {
-          if (node === "d") changes.push({ ftm: thread.payload["ftm"]!, address: thread.payload["address"] ?? null });
-        },
-        "takeover.polled": (_state, thread) => void votes.push(thread.payload["vote"] as unknown as Vote),
-        "ask": (_state, thread) =>
-          void thread.send({ ops: [op("epoch.poll", "daemon@b"), op("takeover.polled", thread.self)], payload: { gone: null }, lane: "system" }),
-      },
-    });
-  for (const node of ["b", "d"]) network.add(`daemon@${node}`, [epochPromise(node), world(node)]);
-  const announce = (node: string, ftm: FtmLocation): void => network.local(`daemon@${node}`, "epoch.announce", { ftm: ftm as unknown as Data });
-  announce("b", old);
-  announce("d", old);
-  announce("b", next);
-  changes.length = 0;
-  network.local("daemon@d", "ask");
-  network.settle();
-  return { changes, votes, promised: (network.armor("daemon@d").kernel!.state("epoch_promise") as { promised: { number: number } }).promised.number };
+/** The daemon of node `b`, which follows the FTM of epoch 3 on node `a`. */
+function daemon() {
+  let heardMs: number | undefined;
+  let nowMs = 1_000;
+  const ignored = ["ftm.changed", "ftm.fence", "armors.report", "table.report"];
+  const others = element({
+    name: "others",
+    version: 1,
+    state: {},
+    handlers: {
+      ...Object.fromEntries(ignored.map((op) => [op, () => {}])),
+      "liveness.read": (_state, thread) => void (thread.payload["heard"] = heardMs === undefined ? {} : { ftm: heardMs }),
+      "table.read": (_state, thread) => void (thread.payload["table"] = {}),
+    },
+  });
+  const kernel = new Microkernel({ armor: "daemon@b", generation, elements: [epochPromise("b"), others], random: seededRandom(1) });
+  const step = (op: string, payload: Record<string, unknown>): void => void kernel.step({ kind: "local", op, payload: payload as Record<string, Data> }, nowMs);
+  kernel.step({ kind: "start", payload: {} }, nowMs);
+  step("epoch.announce", { ftm: { epoch: { number: 3, node: "a" }, node: "a" } });
+  return {
+    prepare: (number: number) => step("epoch.prepare", { epoch: { number, node: "b" }, gone: null }),
+    announce: (number: number) => step("epoch.announce", { ftm: { epoch: { number, node: "b" }, node: "b" } }),
+    /** Let time pass. @returns What the FTM is told it has promised. */
+    wait: (heard: number | undefined): number[] => {
+      heardMs = heard;
+      const told: number[] = [];
+      for (const endMs = nowMs + 2 * timing.takeoverRetryMs + 50; nowMs < endMs; nowMs += 50) {
+        for (const { body } of kernel.step({ kind: "tick" }, nowMs).commits.flatMap((commit) => commit.sent ?? [])) {
+          const { ops, payload } = decode(body) as Message;
+          if (ops[0]!.name === "epoch.announced") told.push((payload["promised"] as { number: number }).number);
+        }
+      }
+      return told;
+    },
+  };
 }
 
-test("a daemon that asks whether the FTM may be replaced follows the one that others hear", () => {
-  expect(daemons(100)).toEqual({
-    changes: [{ ftm: next, address: "n3:7000" }],
-    votes: [{ promised: false, epoch: next.epoch, because: "hears-ftm", ftm: next, address: "n3:7000" }],
-    promised: 4,
-  });
-});
-
-test("one that nobody hears is followed by nobody", () => {
-  expect(daemons(undefined)).toEqual({ changes: [], votes: [{ promised: true, epoch: next.epoch }], promised: 3 });
+test("an FTM that lives is told of a promise that nobody has redeemed, until there is another", () => {
+  const node = daemon();
+  expect(node.wait(10)).toEqual([]);
+  expect(node.wait(undefined)).toEqual([]);
+  node.prepare(4);
+  expect(node.wait(2_000)).toEqual([]);
+  expect(node.wait(10)).toEqual([4, 4]);
+  node.announce(5);
+  expect(node.wait(10)).toEqual([]);
 });
