@@ -172,7 +172,9 @@ export class Injector {
         : changed.some((name) => name.startsWith("program ")) ? "application restarted" : inDoubt > 0 ? "in doubt" : changed.length > 0 || detection ? "recovered" : "no effect";
       if (injected === unhit.injected && wrong === undefined) continue;
       if (wrong !== undefined && injected.what) wrong += ` after ${injected.what}`;
-      const detectedAtMs = detection && detection.atMs - (detection.kind.endsWith("recovered") ? detection.durationMs ?? 0 : 0);
+      const toldAtMs = detection && detection.atMs - (detection.kind.endsWith("recovered") ? detection.durationMs ?? 0 : 0);
+      // Of a process whose clock has jumped, times say nothing.
+      const detectedAtMs = toldAtMs !== undefined && (settledMs === 0 || toldAtMs <= settledMs) ? toldAtMs : undefined;
       this.report({
         ...this.place,
         number: ++this.#number,

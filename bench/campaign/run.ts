@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -16,6 +16,7 @@ import { outsideFaults } from "./faults.ts";
 import { appendLine, Injector } from "./injections.ts";
 import { Life } from "./life.ts";
 import type { Injection } from "./record.ts";
+import { markdown, svg } from "./report.ts";
 import { seamFaults, stateFaults } from "./seam_faults.ts";
 
 const { values } = parseArgs({
@@ -32,6 +33,9 @@ const { values } = parseArgs({
     /** A pattern of `target/fault`. */
     only: { type: "string", default: "" },
     out: { type: "string", default: join(root, "dist", "campaign") },
+    /** Write bench/CAMPAIGN.md and its plot from the lines of these seeds, or of all there are. */
+    report: { type: "boolean", default: false },
+    seeds: { type: "string" },
   },
 });
 const sets = { outside: outsideFaults, seams: seamFaults, state: stateFaults };
@@ -42,6 +46,14 @@ const sizes = values.nodes.split(",").map(Number);
 const out = resolve(values.out);
 mkdirSync(join(out, "failures"), { recursive: true });
 const linesPath = join(out, `${seed}.ndjson`);
+
+if (values.report) {
+  const names = values.seeds?.split(",").map((name) => `${name}.ndjson`) ?? readdirSync(out).filter((name) => name.endsWith(".ndjson"));
+  const all = names.flatMap((name) => readFileSync(join(out, name), "utf8").trimEnd().split("\n").map((text) => JSON.parse(text) as Injection));
+  writeFileSync(join(root, "bench", "CAMPAIGN.md"), markdown(all, new Date().toISOString().slice(0, 10)));
+  writeFileSync(join(root, "bench", "campaign.svg"), svg(all));
+  process.exit(0);
+}
 
 process.env["ARMOR_BINARY"] ||= await compile();
 const endMs = performance.now() + Number(values.minutes) * 60_000;
