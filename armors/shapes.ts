@@ -58,7 +58,7 @@ export type TableCopy = {
 };
 
 /** A removed application: what a returning node must not bring back. */
-export type Tombstone = { readonly revision: number; readonly revisionEpoch: Epoch };
+export type Tombstone = { readonly revision: number; readonly revisionEpoch: Epoch; readonly requests?: readonly string[] };
 
 /** An armor of the user's own; entry `armor:NAME` of the application table. */
 export type OwnArmorEntry = {
@@ -88,6 +88,8 @@ export type ApplicationEntry = {
   readonly restart: number;
   /** Instances of a job that have completed. */
   readonly completed: readonly string[];
+  /** The operators' last requests that have changed it: one that is tried again under another FTM does not take effect twice. */
+  readonly requests?: readonly string[];
 };
 
 /** Where and when the FTM placed an instance; a later one wins. */

@@ -20,6 +20,9 @@ export type ApplicationChange = {
   readonly answer: OperationAnswer;
 };
 
+/** Requests remembered by application: more than there are operators at work on one at the same time. */
+const requestsMax = 8;
+
 type Table = { readonly [key: string]: Data };
 
 /**
@@ -31,20 +34,31 @@ export function changeApplication(table: Table, payload: Payload, version: Table
   const { epoch } = version;
   const operation = payload["operation"] as string;
   const args = payload["args"] as { name?: unknown; application?: unknown };
-  if (operation === "application.submit") return submit(table, parse(args.application), version);
-  const name = String(args.name ?? "");
+  const application = operation === "application.submit" ? parse(args.application) : undefined;
+  const name = application?.name ?? String(args.name ?? "");
   const key = `app:${name}`;
   const entry = table[key] as ApplicationEntry | undefined;
+  const gone = (table[`gone:${name}`] ?? table[`gone-armor:${name}`]) as Tombstone | undefined;
+  const before = (entry ?? gone)?.requests ?? [];
+  const request = payload["request"];
+  if (typeof request === "string" && before.includes(request)) {
+    return { set: {}, unset: [], answer: { ok: true, changed: true, ...(entry && { revision: entry.revision }) } };
+  }
+  const requests = typeof request === "string" ? [...before, request].slice(-requestsMax) : before;
+  if (application) return submit(table, application, version, requests);
   const own = table[`armor:${name}`] as OwnArmorEntry | undefined;
   if (own && operation === "application.remove") return removeArmor(table, own, epoch);
   if (own) throw new OperationError("refused", `"${name}" is an armor, not an application`);
   if (!entry) {
+    if (operation === "application.remove" && gone) {
+      return { set: {}, unset: [], answer: { ok: true, changed: false } };
+    }
     if (operation === "application.remove") throw new OperationError("refused", `there is no application or armor "${name}"`);
     throw new OperationError("refused", `there is no application "${name}": see "armor status"`);
   }
   const changed = (fields: Partial<ApplicationEntry>): ApplicationChange => {
     const revision = entry.revision + 1;
-    const next = { ...entry, ...fields, revision, revisionEpoch: epoch };
+    const next = { ...entry, ...fields, requests, revision, revisionEpoch: epoch };
     return { set: { [key]: next }, unset: [], answer: { ok: true, changed: true, revision } };
   };
   const same: ApplicationChange = { set: {}, unset: [], answer: { ok: true, changed: false, revision: entry.revision } };
@@ -58,7 +72,7 @@ export function changeApplication(table: Table, payload: Payload, version: Table
       return changed({ desired: "running", restart: entry.restart + 1, completed: [] });
     case "application.remove":
       return {
-        set: { [`gone:${name}`]: { revision: entry.revision + 1, revisionEpoch: epoch } satisfies Tombstone },
+        set: { [`gone:${name}`]: { revision: entry.revision + 1, revisionEpoch: epoch, requests } satisfies Tombstone },
         unset: [key, ...oldestTombstones(table, epoch)],
         answer: { ok: true, changed: true },
       };
@@ -77,7 +91,7 @@ export function parse(input: unknown): Application {
   }
 }
 
-function submit(table: Table, application: Application, { epoch, sequence }: TableVersion): ApplicationChange {
+function submit(table: Table, application: Application, { epoch, sequence }: TableVersion, requests: readonly string[]): ApplicationChange {
   if (application.singleton) {
     throw new OperationError("refused", "--singleton is not available yet: it needs leases, without which a cut-off node could run a second copy");
   }
@@ -96,7 +110,7 @@ function submit(table: Table, application: Application, { epoch, sequence }: Tab
     );
   }
   const serial = `${epoch.number}.${epoch.node}.${sequence + 1}`;
-  const next: ApplicationEntry = { serial, application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] };
+  const next: ApplicationEntry = { serial, application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [], requests };
   const gone = `gone:${application.name}`;
   const unset = table[gone] === undefined ? [] : [gone];
   return { set: { [key]: next }, unset, answer: { ok: true, changed: true, revision: 1 } };

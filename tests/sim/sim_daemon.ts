@@ -334,7 +334,7 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
     kernel,
     operate: (operation, args, answered) =>
       process.run(() => {
-        const request = `${armor}-${incarnation}-${process.pid}-${++requests}`;
+        const request = `${machine.bootId}-${process.identity.startTicks}-${++requests}`;
         waiting.set(request, (answer) => {
           waiting.delete(request);
           answered(answer);

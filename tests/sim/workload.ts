@@ -110,7 +110,7 @@ export class Workload {
       const done = answer === undefined || (!answer.ok && answer.code === "unknown") ? undefined : answer.ok;
       this.counts[done === undefined ? "unknown" : done ? "done" : "refused"] += 1;
       if (done !== false) kept.acknowledged.note(operation, done, answer?.ok ? answer.revision : undefined);
-      else if (answer && !answer.ok && answer.error.startsWith("there is no application")) kept.acknowledged.noteAbsent(operation);
+      else if (answer && !answer.ok && answer.error.startsWith("there is no application")) kept.acknowledged.noteAbsent();
       this.cluster.trace(`operator: ${operation} ${kept.name} at ${node.name}: ${JSON.stringify(answer ?? "no answer")}`);
       const more = ["application.stop", "application.start", "application.restart", "application.remove", "application.submit"];
       // What was refused or lost is often repeated.

@@ -16,10 +16,8 @@ export class Acknowledged {
   revision = 0;
 
   /** What was refused said that there is no such application. */
-  noteAbsent(operation: string): void {
-    // A removal that was tried again under another FTM finds its own work.
-    const absent = this.possible.has("absent") || operation === "application.remove";
-    this.possible = new Set(absent ? ["absent"] : []);
+  noteAbsent(): void {
+    this.possible = new Set(this.possible.has("absent") ? ["absent"] : []);
     this.revision = 0;
   }
 
@@ -43,7 +41,8 @@ function effect(operation: string, before: Outcome): Outcome | undefined {
     case "application.submit":
       return before === "absent" ? "running" : before;
     case "application.remove":
-      return before === "absent" ? undefined : "absent";
+      // One that was removed before is: said again, it is as wanted.
+      return "absent";
     case "application.stop":
       return before === "absent" ? undefined : "stopped";
     default:
