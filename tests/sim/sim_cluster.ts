@@ -159,8 +159,9 @@ export class SimCluster {
           if (!node.disk.events.has(origin)) {
             node.disk.events.set(origin, event);
             if (this.options.trace && [...this.nodes].every((one) => one === node || !one.disk.events.has(origin))) {
-              const { kind, subject, cause, node: at } = event;
-              this.options.trace(`${this.clock.nowMs} EVENT ${String(kind)} ${String(subject)} at ${String(at)} ${cause === undefined ? "" : String(cause)}`);
+              const { kind, subject, cause, node: at, from } = event;
+              const more = `${from ? `from ${String(from)} ` : ""}${cause === undefined ? "" : String(cause)}`;
+              this.options.trace(`${this.clock.nowMs} EVENT ${String(kind)} ${String(subject)} at ${String(at)} ${more}`);
             }
           }
         }
