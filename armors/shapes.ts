@@ -139,6 +139,17 @@ export type NodeReport = {
   readonly table: TableCopy;
   /** It takes elements by message. */
   readonly allowElements: boolean;
+  /** What it was last told of instances on nodes that are absent as planned, which cannot report themselves. */
+  readonly shown?: { readonly epoch: Epoch; readonly number: number; readonly instances: readonly ShownInstance[] };
+};
+
+/** One instance as status shows it. */
+export type ShownInstance = {
+  readonly id: string;
+  readonly node: string | null;
+  readonly pid: number | null;
+  readonly state: InstanceState;
+  readonly restarts: number;
 };
 
 /** An armor as a daemon keeps it. */

@@ -9,7 +9,7 @@ import type { DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
 import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
-import type { NodeRegistration } from "../shapes.ts";
+import type { NodeRegistration, NodeReport } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 import type { View } from "./view.ts";
 
@@ -44,6 +44,14 @@ export function gateway(): Element {
         const address = thread.payload["address"];
         if (typeof address === "string") thread.command({ kind: "routes.nodes", args: { nodes: { [node]: address } } });
         thread.command({ kind: "routes.armors", args: { armors: { ftm: node } } });
+      },
+      // For the successor of an FTM that was told of a planned absence.
+      "armors.report": (_state, thread) => {
+        const { report, avoid = [] } = thread.payload as unknown as { report: NodeReport; avoid?: readonly string[] };
+        const { view } = thread.volatile;
+        if (!view || avoid.length === 0) return;
+        const instances = view.applications.flatMap((one) => one.instances).filter(({ node }) => node !== null && avoid.includes(node));
+        thread.payload["report"] = { ...report, shown: { epoch: view.epoch, number: view.number, instances } };
       },
       // Comes with an answer, which is to arrive also where the view is outdated.
       "view.offer": (_state, thread) => thread.insert(op("epoch.read"), op("view.take")),

@@ -99,7 +99,7 @@ export function takeover(node: string): Element {
     for (const { epoch } of Object.values(attempt.polled)) if (compareEpochs(epoch, seen) > 0) seen = epoch;
     const epoch = { number: seen.number + 1, node };
     thread.setVolatile({ ...thread.volatile, attempt: { ...attempt, epoch, preparing: true } });
-    ask(thread, request.nodes, "epoch.prepare", "takeover.promised", { epoch, gone: request.gone });
+    ask(thread, request.nodes, "epoch.prepare", "takeover.promised", { epoch, gone: request.gone, avoid: request.avoid });
     thread.after("decide", timing.takeoverGatherMs, "takeover.decide");
   };
 

@@ -6,11 +6,12 @@
  */
 import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
-import type { Epoch } from "../../core/generation.ts";
+import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState } from "../shapes.ts";
+import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState, type NodeReport, type ShownInstance } from "../shapes.ts";
 import { ownArmors } from "./own_placement.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
+import type { FtmBegin } from "./takeover.ts";
 
 /** Payload field `view` of `view.update`. */
 export type View = {
@@ -28,17 +29,16 @@ export type View = {
     readonly desired: string;
     readonly state: InstanceState;
     readonly revision: number;
-    readonly instances: readonly {
-      readonly id: string;
-      readonly node: string | null;
-      readonly pid: number | null;
-      readonly state: InstanceState;
-      readonly restarts: number;
-    }[];
+    readonly instances: readonly ShownInstance[];
   }[];
 };
 
-type Volatile = { readonly view: View | null; readonly sent: ReadonlyMap<string, View> };
+type Volatile = {
+  readonly view: View | null;
+  readonly sent: ReadonlyMap<string, View>;
+  /** By instance, what was shown before this FTM of nodes that are absent as planned. */
+  readonly before: ReadonlyMap<string, ShownInstance>;
+};
 
 /**
  * Built in every round; sent to whom it is news. What an operator is told goes
@@ -50,12 +50,21 @@ export function view(): Element {
     name: "view",
     version: 1,
     state: {},
-    volatile: () => ({ view: null, sent: new Map() }),
+    volatile: () => ({ view: null, sent: new Map(), before: new Map() }),
     handlers: {
+      "ftm.begin": (_state, thread) => {
+        const { reports } = thread.payload["begin"] as unknown as FtmBegin;
+        let newest: NodeReport["shown"];
+        for (const { shown } of reports) {
+          const order = shown && newest ? compareEpochs(shown.epoch, newest.epoch) || shown.number - newest.number : 1;
+          if (shown && order > 0) newest = shown;
+        }
+        thread.setVolatile({ ...thread.volatile, before: new Map(newest?.instances.map((one) => [one.id, one])) });
+      },
       "view.publish": (_state, thread) => thread.insert(op("instances.read"), op("view.send")),
       "view.send": (_state, thread) => {
-        const { sent, view: last } = thread.volatile;
-        const view = build(thread.payload, last);
+        const { sent, view: last, before } = thread.volatile;
+        const view = build(thread.payload, last, before);
         const next = new Map<string, View>();
         for (const { id, state } of view.nodes) {
           if (state === "failed" || state === "left") continue;
@@ -70,11 +79,11 @@ export function view(): Element {
           thread.send({ ops: [op("epoch.guard", "heartbeat"), op("heartbeat.follow", "heartbeat")], payload, lane: "system" });
           next.set("heartbeat", view);
         } else if (heartbeat) next.set("heartbeat", view);
-        thread.setVolatile({ view, sent: next });
+        thread.setVolatile({ ...thread.volatile, view, sent: next });
       },
       "view.tell": (_state, thread) => thread.insert(op("nodes.read"), op("table.read"), op("instances.read"), op("view.attach")),
       "view.attach": (_state, thread) => {
-        const view = build(thread.payload, thread.volatile.view);
+        const view = build(thread.payload, thread.volatile.view, thread.volatile.before);
         thread.setVolatile({ ...thread.volatile, view });
         for (const field of ["nodes", "armors", "table", "instances", "placed"]) delete thread.payload[field];
         thread.payload["view"] = view as unknown as Data;
@@ -91,14 +100,14 @@ export function view(): Element {
 }
 
 /** What the fields just read add up to; `last` itself if that says the same. */
-function build(payload: { readonly [field: string]: Data }, last: View | null): View {
+function build(payload: { readonly [field: string]: Data }, last: View | null, before: Volatile["before"]): View {
   const number = last?.number ?? 0;
-  const view = viewOf(payload, number);
+  const view = viewOf(payload, number, before);
   if (last && dataEqual(last as unknown as Data, view as unknown as Data)) return last;
   return { ...view, number: number + 1 };
 }
 
-function viewOf(payload: { readonly [field: string]: Data }, number: number): View {
+function viewOf(payload: { readonly [field: string]: Data }, number: number, before: Volatile["before"]): View {
   const nodes = payload["nodes"] as unknown as readonly NodeView[];
   const armors = payload["armors"] as unknown as readonly RegisteredArmor[];
   const table = payload["table"] as { readonly [key: string]: Data };
@@ -111,15 +120,26 @@ function viewOf(payload: { readonly [field: string]: Data }, number: number): Vi
     epoch: payload["epoch"] as Epoch,
     number,
     stale: !hasMajority(nodes),
-    nodes: nodes.map(({ id, name, address, state, plannedUntilMs }) => ({ id, name, address, state, absent: state === "suspect" && plannedUntilMs > 0 })),
+    nodes: nodes.map((node) => ({ id: node.id, name: node.name, address: node.address, state: node.state, absent: isAbsent(node) })),
     armors: [...armors, ...missing],
     names: Object.fromEntries(own.map(({ id, name }) => [id, name])),
     applications: entries.map((entry) => {
       const { application: { name }, desired, revision } = entry;
-      const views = instanceIds(entry).map((id) => instanceView(entry, id, instances[`${id} ${entry.serial}`], placed[`${id} ${entry.serial}`]?.node));
+      const views = instanceIds(entry).map((id) => {
+        const key = `${id} ${entry.serial}`;
+        const shown = before.get(id);
+        // Its node is away, runs it still, and has told this FTM nothing.
+        if (shown && !instances[key] && !placed[key] && entry.desired === "running" && isAbsent(nodes.find((one) => one.id === shown.node))) return shown;
+        return instanceView(entry, id, instances[key], placed[key]?.node);
+      });
       return { name, desired, state: summary(desired, views.map(({ state }) => state)), revision, instances: views };
     }),
   };
+}
+
+/** As planned, for a while. */
+function isAbsent(node: NodeView | undefined): boolean {
+  return node?.state === "suspect" && node.plannedUntilMs > 0;
 }
 
 /** An armor that runs nowhere for now. */
@@ -140,7 +160,7 @@ function instanceView(
   id: string,
   report: (InstanceReport & { readonly node: string }) | undefined,
   node: string | undefined,
-): View["applications"][number]["instances"][number] {
+): ShownInstance {
   if (entry.completed.includes(id)) return { id, node: report?.node ?? null, pid: null, state: "completed", restarts: report?.restarts ?? 0 };
   if (!report || (node !== undefined && report.node !== node)) {
     const state = entry.desired === "stopped" ? "stopped" : "pending";

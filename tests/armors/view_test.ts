@@ -6,22 +6,21 @@ import type { Message } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
-import { gateway } from "../../armors/elements/gateway.ts";
-import { isAsNew } from "../../armors/elements/gateway.ts";
+import { gateway, isAsNew } from "../../armors/elements/gateway.ts";
 import { type View, view } from "../../armors/elements/view.ts";
 
 const epoch = { number: 2, node: "a" };
 const nodes = [{ id: "a", name: "n1", address: "127.0.0.1:1", state: "alive", reported: true, plannedUntilMs: 0 }];
 
-/** An FTM whose table is what `table` returns. */
-function ftm(table: () => { [key: string]: Data }) {
+/** An FTM whose table is what `table` returns; `present` are the nodes, `reports` what daemons told it when it began. */
+function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = nodes, reports: readonly Data[] = []) {
   const others = element({
     name: "others",
     version: 1,
     state: {},
     handlers: {
       "nodes.read": (_state, thread) => {
-        Object.assign(thread.payload, { nodes, armors: [], epoch });
+        Object.assign(thread.payload, { nodes: present, armors: [], epoch });
       },
       "table.read": (_state, thread) => {
         thread.payload["table"] = table();
@@ -34,6 +33,7 @@ function ftm(table: () => { [key: string]: Data }) {
   });
   const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 2, node: "a", counter: 0 }, elements: [view(), others], random: seededRandom(1) });
   kernel.step({ kind: "start", payload: {} }, 1_000);
+  kernel.step({ kind: "local", op: "ftm.begin", payload: { begin: { reports } } }, 1_000);
   const run = (name: string): Message[] => {
     const { commits } = kernel.step({ kind: "local", op: name, payload: { node: "a" } }, 1_100);
     return commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
@@ -78,4 +78,32 @@ test("a daemon keeps the newest view, in whatever order they arrive, and none fr
     return kept ? `${kept.epoch.number}.${kept.number}` : "none";
   };
   expect([take(1, 9), take(3, 2), take(3, 1), take(2, 9), take(3, 3), take(4, 1)]).toEqual(["none", "3.2", "3.2", "3.2", "3.3", "4.1"]);
+});
+
+test("instances of a node that is absent as planned are shown as they were before the FTM was handed over", () => {
+  const instance = (pid: number) => ({ id: "web.0", node: "b", pid, state: "running", restarts: 1 });
+  const shownBy = (epochNumber: number, number: number, pid: number): Data => ({ node: "x", shown: { epoch: { number: epochNumber, node: "a" }, number, instances: [instance(pid)] } });
+  const away = (plannedUntilMs: number): Data => ({ id: "b", name: "n2", address: "127.0.0.1:2", state: "suspect", reported: false, plannedUntilMs });
+  const seen = (present: readonly Data[]) => {
+    const table = { "app:web": entry as unknown as Data };
+    const [told] = ftm(() => table, present, [shownBy(1, 7, 70), { node: "y" }, shownBy(1, 9, 90), shownBy(1, 8, 80)]).acknowledge();
+    return (told!.payload["view"] as unknown as View).applications[0]!.instances;
+  };
+  expect(seen([...nodes, away(60_000)])).toEqual([instance(90)] as never);
+  expect(seen([...nodes, away(0)])).toMatchObject([{ state: "pending", node: null }]);
+});
+
+test("a daemon reports what it was shown of the nodes that are to be absent, and of no others", () => {
+  const others = element({ name: "others", version: 1, state: {}, handlers: { "heartbeat.located": () => {}, "armors.report": (_state, thread) => void (looked = thread.payload["report"]) } });
+  let looked: Data | undefined;
+  const kernel = new Microkernel({ armor: "daemon@a", generation: { epoch: 2, node: "a", counter: 0 }, elements: [gateway(), others], random: seededRandom(1) });
+  const instances = ["a", "b", null].map((node, index) => ({ id: `web.${index}`, node, pid: index, state: "running", restarts: 0 }));
+  const given = { epoch, number: 3, stale: false, nodes: [], armors: [], names: {}, applications: [{ name: "web", desired: "running", state: "running", revision: 1, instances }] };
+  kernel.step({ kind: "local", op: "view.update", payload: { view: given } }, 1_000);
+  const report = (avoid: readonly string[]): Data | undefined => {
+    kernel.step({ kind: "local", op: "armors.report", payload: { report: { node: "a" }, avoid } }, 1_000);
+    return looked;
+  };
+  expect(report(["b"])).toEqual({ node: "a", shown: { epoch, number: 3, instances: [instances[1]!] } });
+  expect(report([])).toEqual({ node: "a" });
 });
