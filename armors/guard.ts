@@ -48,6 +48,8 @@ export class Guard {
   #history: RestartHistory = noRestarts;
   #dueAtMs = 0;
   #startedMs = 0;
+  /** When it was last found hung, or started: until its time to answer is over it is not found hung again. */
+  #judgedFromMs = 0;
   /** The daemon was there before this guard: it has had its time to start. */
   #adopted = false;
   /** How long the next first answer may take. */
@@ -70,7 +72,7 @@ export class Guard {
     switch (event.kind) {
       case "start":
         this.#dueAtMs = nowMs + timing.heartbeatIntervalMs;
-        this.#startedMs = nowMs;
+        this.#starts(nowMs);
         this.#adopted = event.daemonLives;
         return event.daemonLives ? this.#ask() : [{ kind: "start-daemon" }];
       case "tick":
@@ -91,8 +93,7 @@ export class Guard {
   #tick(nowMs: number): GuardEffect[] {
     if (this.#restartAtMs !== undefined && nowMs >= this.#restartAtMs) {
       this.#restartAtMs = undefined;
-      this.#startedMs = nowMs;
-      this.#watch = freshWatch;
+      this.#starts(nowMs);
       return [{ kind: "start-daemon" }];
     }
     if (nowMs < this.#dueAtMs) return [];
@@ -102,10 +103,10 @@ export class Guard {
     if (this.#restartAtMs !== undefined) return [];
     const effects = this.#ask(lateMs);
     const unheard = !this.#adopted && this.#watch.heardAtMs === undefined;
-    if (unheard && nowMs - this.#startedMs < this.#startWithinMs || liveness(this.#watch, detector) !== "failed") return effects;
+    if (unheard && nowMs - this.#judgedFromMs < this.#startWithinMs || liveness(this.#watch, detector) !== "failed") return effects;
     if (unheard) this.#startWithinMs = Math.min(2 * this.#startWithinMs, startWithinMsMax);
     this.#watch = freshWatch;
-    this.#startedMs = nowMs;
+    this.#judgedFromMs = nowMs;
     return [{ kind: "kill-daemon" }];
   }
 
@@ -147,11 +148,16 @@ export class Guard {
     this.#adopted = false;
     const { delayMs, history } = decideRestart(restartDefaults, this.#history, Math.max(0, nowMs - this.#startedMs), this.random);
     this.#history = history;
-    this.#watch = freshWatch;
-    this.#startedMs = nowMs;
+    this.#starts(nowMs);
     if (delayMs === 0) return [{ kind: "start-daemon" }];
     // A node without a daemon is worth more tries than an application.
     this.#restartAtMs = nowMs + Math.min(delayMs, 2_000);
     return [];
+  }
+
+  #starts(nowMs: number): void {
+    this.#watch = freshWatch;
+    this.#startedMs = nowMs;
+    this.#judgedFromMs = nowMs;
   }
 }

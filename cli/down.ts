@@ -12,7 +12,7 @@ const lookEveryMs = 100;
 /** The daemon is the last to end. */
 async function untilGone(input: CommandInput, terminal: Terminal): Promise<void> {
   const { connectDaemon } = await import("./daemon_client.ts");
-  for (let waitedMs = 0; waitedMs < drainWithinMs; waitedMs += lookEveryMs) {
+  for (const startMs = performance.now(); performance.now() - startMs < drainWithinMs;) {
     try {
       const daemon = await connectDaemon(input, terminal);
       await daemon.json({ method: "GET", path: "/v1/status", timeoutMs: 2_000 });

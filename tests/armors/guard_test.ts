@@ -74,3 +74,30 @@ test("a daemon that needs longer than that to start gets it in the end, and the 
   expect(lifetimesMs.slice(2, 4).map((lifeMs) => Math.floor(lifeMs / 5_000) * 5_000)).toEqual([5_000, 10_000]);
   expect(Math.max(...lifetimesMs)).toBeLessThanOrEqual(41_000);
 });
+
+test("a daemon that hangs after a long life is replaced at once, whatever came before", () => {
+  const guard = new Guard("n1", seededRandom(1));
+  let nowMs = 0;
+  let answers = true;
+  const done: string[] = [];
+  const take = (effects: readonly GuardEffect[]): void => {
+    for (const effect of effects) {
+      if (effect.kind === "kill-daemon" || effect.kind === "start-daemon") done.push(`${effect.kind} ${nowMs}`);
+      if (effect.kind === "ask-daemon" && answers) take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1 }, nowMs));
+    }
+  };
+  const tickUntil = (until: () => boolean): void => {
+    while (!until()) take(guard.step({ kind: "tick" }, nowMs = guard.wakeAtMs));
+  };
+  take(guard.step({ kind: "start", daemonLives: false }, nowMs));
+  for (let starts = 1; starts <= 4; starts++) {
+    tickUntil(() => done.length === starts);
+    if (starts < 4) take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs += 10));
+  }
+  const livedMs = nowMs + 20_000;
+  tickUntil(() => nowMs > livedMs);
+  answers = false;
+  tickUntil(() => done.length === 5);
+  take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs += 5));
+  expect(done.slice(4)).toEqual([`kill-daemon ${nowMs - 5}`, `start-daemon ${nowMs}`]);
+});
