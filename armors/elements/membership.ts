@@ -64,7 +64,7 @@ export function membership(self: NodeRegistration): Element {
         const returning = state.left === "returning";
         thread.send({
           ops: [op("node.hello", "ftm"), op("membership.greeted", thread.self)],
-          payload: { registration: self, returning },
+          payload: { registration: self, returning, membership: returning },
           lane: "system",
           deadlineMs: repeatMs,
         });

@@ -13,7 +13,7 @@ import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ArmorReport, daemonOf, hasMajority, nodeOf, type NodeRegistration, type NodeState } from "../shapes.ts";
+import { type ArmorReport, daemonOf, executionOf, hasMajority, nodeOf, type NodeRegistration, type NodeState } from "../shapes.ts";
 import type { LivenessChange, LivenessTarget } from "./liveness_poll.ts";
 import type { FtmBegin } from "./takeover.ts";
 
@@ -43,6 +43,9 @@ type Volatile = {
 };
 type Registering = Thread<Volatile>;
 
+/** Programs that were told to end have ended by their grace and this. */
+const clearWithinMs = 2_000;
+
 /** @param self The FTM's own node. */
 export function registration(self: string): Element {
   const setNode = (thread: Registering, node: NodeView): void =>
@@ -60,6 +63,12 @@ export function registration(self: string): Element {
     const payload = { ftm: { epoch, node: self }, address: nodes.get(self)?.address ?? null };
     const ops = [op("epoch.announce", daemonOf(id)), op("armors.tell", daemonOf(id)), op("epoch.announced", thread.self)];
     thread.send({ ops, payload, lane: "system", ...(deadlineMs !== undefined && { deadlineMs }) });
+  };
+
+  /** Nothing is to run there. */
+  const clear = (thread: Registering, id: string): void => {
+    const ops = [op("epoch.guard", executionOf(id)), op("instances.assign", executionOf(id))];
+    thread.send({ ops, payload: { epoch: thread.volatile.epoch, instances: [] }, lane: "system" });
   };
 
   /** In reach again. */
@@ -174,13 +183,17 @@ export function registration(self: string): Element {
       "node.hello": (_state, thread) => {
         const { id, name, address } = thread.payload["registration"] as NodeRegistration;
         const node = thread.volatile.nodes.get(id);
-        if (!node) return;
-        if (node.state === "left") {
+        const other = [...thread.volatile.nodes.values()].find((one) => one.name === name && one.id !== id && one.state !== "left");
+        if (!node && !other) return;
+        if (!node || node.state === "left") {
           if (thread.payload["returning"] !== true) {
-            // It has not heard, or has crashed before it had ended.
-            thread.payload["subject"] = id;
-            thread.insert(op("node.dismiss"));
+            // It has not heard, or has crashed before it had ended. One that was replaced while it was cut off runs programs yet.
+            if (other) clear(thread, id);
+            thread.after(`dismiss ${id}`, other ? timing.stopGraceMs + clearWithinMs : 0, "node.dismiss", { subject: id });
             return;
+          }
+          if (!node || other) {
+            throw new OperationError("refused", `node name "${name}" is taken by the node at ${other?.address} since this one left: start it with an empty data dir under another name`);
           }
           // Started again after it had left, it belongs to the cluster once more.
           setNode(thread, { ...node, state: "alive", draining: false, address, reported: false, plannedUntilMs: 0 });

@@ -33,6 +33,9 @@ function start(restart: number, restored?: Snapshot) {
     get greetings() {
       return told.filter(({ ops }) => ops[0]!.name === "node.hello").map(({ payload }) => payload["returning"]);
     },
+    get lastPayload() {
+      return told.at(-1)!.payload;
+    },
     hear: (op: string, payload = {}) => take(kernel.step({ kind: "local", op, payload }, nowMs)),
     wait: (milliseconds: number) => {
       nowMs += milliseconds;
@@ -85,4 +88,19 @@ test("a daemon that was never told to end greets as a member", () => {
   daemon.hear("membership.greeted", { returning: false });
   daemon.wait(10_000);
   expect(daemon.greetings).toEqual([false]);
+});
+
+test("a node that is refused when it returns ends with the reason; a member that is refused goes on", () => {
+  const refuse = (daemon: ReturnType<typeof start>): void => {
+    daemon.hear("ftm.changed");
+    daemon.wait(0);
+    daemon.hear("armor.op-failed", { failure: { code: "refused", text: "the name is taken" }, message: { payload: daemon.lastPayload } });
+  };
+  const member = start(0);
+  refuse(member);
+  expect(member.asked).toEqual([]);
+  member.hear("membership.end");
+  const returning = start(0, member.save());
+  refuse(returning);
+  expect(returning.asked).toEqual(["membership.refused"]);
 });

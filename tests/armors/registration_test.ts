@@ -30,8 +30,14 @@ function begin(avoid: readonly string[] = [], registered: { readonly draining?: 
     /** Daemons to whom it has announced itself. */
     greeted: greeted.map(({ peer }) => peer),
     /** The daemon of `b` says hello. @returns What is sent to it. */
-    hello: (returning: boolean) =>
-      sentBy({ kind: "local", op: "node.hello", payload: { registration: entry("b"), returning } }, 1_100).filter(({ peer }) => peer === "daemon@b").map(({ ops }) => ops.at(-1)!),
+    hello: (returning: boolean) => {
+      const sent = sentBy({ kind: "local", op: "node.hello", payload: { registration: entry("b"), returning } }, 1_100);
+      return [...sent, ...sentBy({ kind: "tick" }, 1_100)].filter(({ peer }) => peer.endsWith("@b")).map(({ ops }) => ops.at(-1)!);
+    },
+    wait: (milliseconds: number) => sentBy({ kind: "tick" }, 1_100 + milliseconds).map(({ peer, ops }) => `${peer} ${ops.at(-1)}`),
+    registered: (id: string) => (kernel.volatile("registration") as { nodes: ReadonlyMap<string, unknown> }).nodes.has(id),
+    /** Another node has taken the name of `b`. */
+    replace: () => void kernel.step({ kind: "local", op: "node.join", payload: { registration: { ...entry("c"), name: "name-b" } } }, 1_050),
     fail: () => void kernel.step({ kind: "local", op: "node.confirmed-failed", payload: { subject: "b", silentMs: 1 } }, 1_150),
     answer: () => void kernel.step({ kind: "local", op: "liveness.changed", payload: { changes: [{ id: "guard@b", liveness: "alive", silentMs: 0 }] } }, 1_200),
     tell: () => kernel.step({ kind: "local", op: "armors.told", payload: { node: "b", armors: [] } }, 1_100),
@@ -84,6 +90,21 @@ test("a node that was started again after it had left belongs to the cluster", (
   expect(ftm.state()).toBe("alive");
   // Said twice, it is heard once.
   expect(ftm.hello(true)).toEqual([]);
+});
+
+test("a node that another has replaced ends its programs, then itself", () => {
+  const ftm = begin();
+  ftm.replace();
+  expect(ftm.hello(false)).toEqual(["instances.assign"]);
+  expect(ftm.wait(11_000)).toEqual([]);
+  expect(ftm.wait(12_000)).toEqual(["daemon@b membership.end"]);
+});
+
+test("a node whose name another has taken since it left does not return", () => {
+  const ftm = begin([], { left: true });
+  ftm.replace();
+  expect(() => ftm.hello(true)).not.toThrow();
+  expect(ftm.registered("b")).toBe(false);
 });
 
 test("a node that was to leave and was lost goes on leaving when it is back", () => {
