@@ -42,6 +42,8 @@ type Volatile = {
   /** When the failure that is being recovered was seen. */
   readonly failedMs: { readonly [id: string]: number };
   readonly boot: string;
+  /** Programs that do not belong here have been ended. */
+  readonly swept: boolean;
 };
 type Executing = Thread<Volatile>;
 
@@ -121,7 +123,7 @@ export function instances(node: string): Element {
     name: "instances",
     version: 1,
     state: {},
-    volatile: () => ({ failedMs: {}, boot: "" }),
+    volatile: () => ({ failedMs: {}, boot: "", swept: false }),
     handlers: {
       "armor.started": (state, thread) => {
         thread.setVolatile({ ...thread.volatile, boot: String(thread.payload["bootId"] ?? "") });
@@ -146,6 +148,9 @@ export function instances(node: string): Element {
           if (!orders.some((order) => order.id === id)) next = put(next, id, stop(thread, instance, "forget"));
         }
         if (Object.keys(state).some((id) => !(id in next))) retain(thread, next);
+        // Once in a life: an armor that has lost a part of its memory may have left programs that nobody watches.
+        if (!thread.volatile.swept) thread.command({ kind: "program.sweep", args: { ids: Object.keys(next), graceMs: timing.stopGraceMs } });
+        thread.setVolatile({ ...thread.volatile, swept: true });
         tell(thread);
         return next;
       },

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { statSync } from "node:fs";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Data } from "../../core/data.ts";
@@ -37,6 +36,8 @@ export interface ProgramSystem {
   /** Start a program under a number; a text says why it can never be started here. */
   launch(instance: string, number: number, application: Application): Promise<LaunchOutcome | string>;
   record(instance: string, number: number): LaunchRecord | undefined;
+  /** Instances that have launch records. */
+  instances(): string[];
   /** Numbers of the launches on record, newest last. */
   launches(instance: string): number[];
   onExit(instance: string, number: number, listener: (exit: LaunchExit) => void): void;
@@ -172,11 +173,21 @@ export function programHost(system: ProgramSystem): {
     void system.probe(id, application, probe).then((answer) => local("program.probed", { id, launch: number, ...answer }));
   };
 
+  /** End programs of instances that do not belong here: the armor has lost its memory of them. */
+  const sweep = ({ ids, graceMs }: { readonly ids: readonly string[]; readonly graceMs: number }): void => {
+    for (const id of system.instances()) {
+      const number = ids.includes(id) ? undefined : runningLaunch(system, id);
+      const program = number === undefined ? undefined : system.record(id, number)?.program;
+      if (program) void system.stop(program, graceMs);
+    }
+  };
+
   return {
     command: ({ kind, args }, local) => {
       if (kind === "program.launch") void start(args as unknown as LaunchArgs, local as Local, false);
       else if (kind === "program.adopt") adopt(args as unknown as AdoptArgs, local as Local);
       else if (kind === "program.retain") system.retain(args["ids"] as string[]);
+      else if (kind === "program.sweep") sweep(args as unknown as { ids: string[]; graceMs: number });
       else if (kind === "program.probe") ask(args as unknown as LaunchArgs, local as Local);
       else if (kind === "program.stop" || kind === "program.kill") {
         const { id, launch: number, graceMs } = args as unknown as { id: string; launch: number; graceMs: number };
@@ -258,6 +269,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
       });
     },
     record: (instance, number) => readLaunchRecord(data.launch(instance, number)),
+    instances: () => readdirSync(dirname(data.launches("any"))),
     launches: (instance) => listLaunches(data.launches(instance)),
     onExit: (instance, number, listener) => void watchLaunch(data.launch(instance, number), listener),
     isAlive,

@@ -176,3 +176,18 @@ describe("a job", () => {
     expect(execution.state(id)).toMatchObject({ state: "running", launch: 2 });
   });
 });
+
+describe("programs of which an armor knows nothing", () => {
+  test("are swept at its first list of each life, never before it", () => {
+    const execution = new Execution();
+    const sweeps = () => execution.commands.filter(({ kind }) => kind === "program.sweep").map(({ args }) => args["ids"]);
+    expect(sweeps()).toEqual([]);
+    const id = execution.run({});
+    execution.run({ args: ["again"] });
+    expect(sweeps()).toEqual([[id]]);
+    execution.restart();
+    expect(sweeps()).toHaveLength(1);
+    execution.run({});
+    expect(sweeps()).toEqual([[id], [id]]);
+  });
+});

@@ -46,6 +46,7 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
       return await launch(instance, number, application);
     },
     record: (instance, number) => disk.launchesOf(instance).get(number)?.record,
+    instances: () => [...disk.launches.keys()],
     launches: (instance) => [...disk.launchesOf(instance).keys()].sort((a, b) => a - b),
     onExit: (instance, number, listener) => watch(instance, number, listener),
     isAlive: (program) => find(program) !== undefined,
