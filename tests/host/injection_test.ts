@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -11,7 +12,7 @@ import { Injection } from "../../armors/host/injection.ts";
 import { Seams } from "../../armors/host/seams.ts";
 import { nowMs } from "../../armors/host/system_clock.ts";
 import { findTargets } from "../../cli/inject.ts";
-import { Temporary } from "./temporary.ts";
+import { Temporary, until } from "./temporary.ts";
 
 const temporary = new Temporary();
 afterEach(() => temporary.clean());
@@ -194,6 +195,17 @@ describe("Injection", () => {
     expect(await codeOf({ fault: "kill", target: { kind: "instance", id: "web.0" } })).toBe("refused");
     expect(await codeOf({ fault: "corrupt-checkpoint", target: { kind: "armor", id: "ftm" } })).toBe("refused");
     expect(await codeOf({ fault: "drop", target: { kind: "armor", id: "ftm" } })).toBe("refused");
+  });
+
+  test("fills a small file system for as long as it was told", async () => {
+    const { injection, folder } = make();
+    const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]).status === 0;
+    if (!mounted) return console.log("skipped: a full disk: needs the right to mount a tmpfs");
+    temporary.defer(() => spawnSync("umount", ["-l", folder]));
+    expect(await injection.perform(order({ fault: "disk-full", forMs: 300 }))).toMatch(/^\d{7} bytes fill the file system$/);
+    expect(() => writeFileSync(join(folder, "more"), "x".repeat(10_000))).toThrow();
+    await until(() => !existsSync(join(folder, "injected-fill")), "there is room again");
+    writeFileSync(join(folder, "more"), "x".repeat(10_000));
   });
 
   test("fills no large file system", async () => {
