@@ -35,9 +35,10 @@ export function tableReplica(): Element {
         }
         thread.payload["stored"] = store.version;
         const { version, lineage } = store;
-        if (store.base === null) return { ...store.set, version, lineage };
-        const next: { [key: string]: Data } = { ...state, ...store.set, version, lineage };
+        const next: { [key: string]: Data } = { ...(store.base === null ? {} : state), ...store.set, version, lineage };
         for (const key of store.unset) delete next[key];
+        // Who else is there must survive damage to the log: a daemon that forgot the others would lead alone.
+        if (nodesOf(next) !== nodesOf(state)) thread.command({ kind: "checkpoint.snapshot", args: {} });
         return next as State;
       },
       "table.read": (state, thread) => {
@@ -50,4 +51,9 @@ export function tableReplica(): Element {
       },
     },
   });
+}
+
+/** Whom a table registers. */
+function nodesOf(table: { readonly [key: string]: Data }): string {
+  return Object.keys(table).filter((key) => key.startsWith("node:")).sort().join(" ");
 }
