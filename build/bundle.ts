@@ -1,5 +1,5 @@
 /**
- * Bundle mod.ts and all it imports into one file, `dist/armor.mjs`, which Bun and
+ * Bundle the program and all it imports into one file, `dist/armor.mjs`, which Bun and
  * Deno run and which becomes the executable. Dynamic imports stay lazy: esbuild
  * wraps each such module in a function that the first import calls.
  *
@@ -34,7 +34,7 @@ export async function bundleParts(): Promise<{ readonly name: string; readonly t
 async function bundleFiles(splitting: boolean): Promise<{ name: string; text: string }[]> {
   const result = await build({
     absWorkingDir: root,
-    entryPoints: [{ in: "mod.ts", out: "armor" }],
+    entryPoints: [{ in: "armors/program.ts", out: "armor" }],
     outdir: "dist",
     outExtension: { ".js": ".mjs" },
     splitting,

@@ -24,7 +24,7 @@ interface Layer {
 
 /** The first layer whose pattern matches a file holds it. */
 export const layers: readonly Layer[] = [
-  { name: "entry", files: /^mod\.ts$/, may: ["main", "core"] },
+  { name: "entry", files: /^(mod|armors\/program)\.ts$/, may: ["main", "core"] },
   { name: "main", files: /^armors\/main\.ts$/, may: ["cli", "host", "armors", "shapes", "core"] },
   { name: "core", files: /^core\//, may: ["core"] },
   // How an address is written; no socket.
