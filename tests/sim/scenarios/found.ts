@@ -26,4 +26,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 17, found: "a node that had left was started again when the FTM had moved; it asked at the old place for ever, and nobody told it" },
   { seed: 643, found: "a daemon crashed while its node ended; its successor joined again, was hit by the order to end and left a failed member behind" },
   { seed: 624, found: "a node that was to leave got the FTM when no other was up; nobody took the FTM over later, and it drained for ever" },
+  { seed: 661, found: "a slow way and a closed connection: the FTM called a node failed of which it had missed no reply, and nothing called it alive again" },
 ];
