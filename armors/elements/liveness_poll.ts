@@ -138,6 +138,14 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
         thread.setVolatile({ ...thread.volatile, watched: new Map(thread.volatile.watched).set(id, judged) });
         announce(thread, changes);
       },
+      // Others have found it silent: the next reply is news, also if this poll has missed none.
+      "liveness.held-failed": (_state, thread) => {
+        const id = thread.payload["heldFailed"] as string;
+        const before = thread.volatile.watched.get(id);
+        if (!before) return;
+        const watch = { ...before.watch, missed: before.target.failedMisses, heardAtMs: undefined };
+        thread.setVolatile({ ...thread.volatile, watched: new Map(thread.volatile.watched).set(id, { ...before, watch, judged: "failed" }) });
+      },
       "liveness.read": (_state, thread) => {
         const heardMs: Record<string, number> = {};
         for (const [id, { watch }] of thread.volatile.watched) {

@@ -297,6 +297,8 @@ export function registration(self: string): Element {
         for (const [id, { node: at }] of armors) if (at === subject) armors.delete(id);
         thread.setVolatile({ ...thread.volatile, armors });
         thread.event({ kind: "node.failed", subject: node.name, node: subject, detectedBy: "ftm", durationMs: silentMs < 0 ? null : silentMs });
+        thread.payload["heldFailed"] = `guard@${subject}`;
+        thread.insert(op("liveness.held-failed"));
         changed(thread);
       },
       "nodes.read": (_state, thread) => {

@@ -33,10 +33,15 @@ function poller() {
   });
   let nowMs = 1_000;
   let wakeAtMs = kernel.step({ kind: "start", payload: {} }, nowMs).wakeAtMs;
+  let nonce: Data = "";
   return {
     judged,
+    /** The target replies to the last ask. */
+    answer: (): void => void kernel.step({ kind: "local", op: "heartbeat.answered", payload: { from: "ftm", nonce } }, nowMs),
     local: (op: string, payload: Record<string, Data>): void => {
-      wakeAtMs = kernel.step({ kind: "local", op, payload }, nowMs).wakeAtMs;
+      const effects = kernel.step({ kind: "local", op, payload }, nowMs);
+      wakeAtMs = effects.wakeAtMs;
+      for (const { kind, args } of effects.commands) if (kind === "heartbeat.ask") nonce = args["nonce"]!;
     },
     run: (forMs: number): void => {
       const untilMs = nowMs + forMs;
@@ -67,4 +72,13 @@ test.each([
   for (const op of ops) local(op, { unwatch: ["ftm"], targets: [target("local")] });
   run(timing.probeAsks * timing.probeIntervalMs + timing.probeLastMs);
   expect(judged).toEqual([]);
+});
+
+test("a target that others have found silent is alive again at its next reply, also if no ask was missed", () => {
+  const { judged, local, answer, run } = poller();
+  local("liveness.watch", { targets: [target("10.0.0.1:7000")] });
+  local("liveness.held-failed", { heldFailed: "ftm" });
+  answer();
+  run(0);
+  expect(judged).toEqual(["alive"]);
 });

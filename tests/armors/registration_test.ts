@@ -13,7 +13,7 @@ const others = element({
   name: "others",
   version: 1,
   state: {},
-  handlers: Object.fromEntries(["liveness.watch", "liveness.unwatch", "node.confirm", "cluster.changed", "node.register", "table.commit"].map((op) => [op, () => {}])),
+  handlers: Object.fromEntries(["liveness.watch", "liveness.unwatch", "liveness.held-failed", "node.confirm", "cluster.changed", "node.register", "table.commit"].map((op) => [op, () => {}])),
 });
 
 /** An FTM on node `a` that starts while its leader holds node `b` dead. */
