@@ -106,7 +106,8 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         const entries = thread.payload["table"] as { [key: string]: Data };
         const registered = Object.entries(entries).filter(([key]) => key.startsWith("node:")).map(([, value]) => value as NodeRegistration);
         const nodes = registered.filter(({ left }) => !left).map(({ id }) => id);
-        if (nodes.length === 0 && !bootstrap) return;
+        // The last one to leave goes on alone when it is started again.
+        if (registered.length === 0 && !bootstrap) return;
         if (!nodes.includes(node.id)) nodes.push(node.id);
         const dead = silent && ftm && ftm.node !== node.id ? [ftm.node] : [];
         const cause = ftm === null ? (bootstrap && promised.number === 0 ? "first start" : "cold start") : gone ? "crashed" : "silent";

@@ -214,11 +214,11 @@ function isEnough({ request, reports }: Attempt): boolean {
   return answered.filter(({ node }) => members.includes(node)).length >= quorum(members.length);
 }
 
-/** Ids of the nodes that have not left, by the freshest table; those that answered where there is none yet. */
+/** Ids of the nodes that have not left, by the freshest table; those that answered where there is none yet, or all have left. */
 function membersOf(reports: readonly NodeReport[]): string[] {
   const nodes = Object.entries(freshestTable(reports).entries).filter(([key]) => key.startsWith("node:"));
-  if (nodes.length === 0) return reports.map(({ node }) => node);
-  return nodes.map(([, entry]) => entry as NodeRegistration).filter(({ left }) => !left).map(({ id }) => id);
+  const members = nodes.map(([, entry]) => entry as NodeRegistration).filter(({ left }) => !left).map(({ id }) => id);
+  return members.length > 0 ? members : reports.map(({ node }) => node);
 }
 
 /** In place if the old node answered; otherwise away from the leader; never a dead or avoided one while there is another. */

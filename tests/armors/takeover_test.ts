@@ -16,7 +16,7 @@ function lead(known: readonly string[], answering: readonly string[], registered
   const entries = Object.fromEntries(registered.map((one) => [`node:${one.id}`, one]));
   for (const node of answering) {
     const isLeader = node === "a";
-    const table = isLeader
+    const table = isLeader && answering.length > 1
       ? { version: { epoch: { number: 2, node: "a" }, sequence: 9 }, lineage: [], entries: { "node:a": registration("a") } }
       : { version: { epoch, sequence: 3 }, lineage: [], entries };
     const report: NodeReport = { node, armors: [], table, allowElements: false };
@@ -56,4 +56,8 @@ test("a node that has left counts for nothing and gets no FTM", () => {
   const registered = [registration("a", true), registration("b"), registration("c"), registration("d")];
   expect(lead(["a", "b", "c"], ["a", "b"], registered)).toEqual([]);
   expect(lead(["a", "b", "c"], ["a", "b", "c"], registered)).toEqual(["b"]);
+});
+
+test("the last node that has left, started again, is enough", () => {
+  expect(lead(["a"], ["a"], [registration("a", true)])).toEqual(["a"]);
 });
