@@ -1,0 +1,31 @@
+/** Nodes that leave by `armor down` one after the other, and return in another order, without any fault. */
+import { expect, test } from "bun:test";
+import { problemsOf } from "./convergence.ts";
+import { SimCluster } from "./sim_cluster.ts";
+import { Workload } from "./workload.ts";
+
+for (const nodes of [1, 2, 3]) {
+  test(`${nodes === 1 ? "the only node leaves and returns" : `all of ${nodes} nodes leave, and return`}`, async () => {
+    const cluster = new SimCluster({ seed: 5, nodes });
+    const workload = new Workload(cluster);
+    const untilRight = async (): Promise<void> => {
+      for (let waited = 0; waited < 30_000 && problemsOf(cluster, workload).length > 0; waited += 200) await cluster.run(200);
+      expect(problemsOf(cluster, workload)).toEqual([]);
+    };
+    for (const node of cluster.nodes) node.powerOn();
+    await cluster.run(3_000);
+    await untilRight();
+    for (const node of [...cluster.nodes].reverse()) {
+      node.daemon!.operate("node.down", {}, () => {});
+      for (let waited = 0; waited < 20_000 && node.machine.all().length > 0; waited += 200) await cluster.run(200);
+      expect(node.machine.all().map(({ role }) => role)).toEqual([]);
+    }
+    for (const [index, node] of cluster.nodes.entries()) {
+      node.startGuard();
+      // The first alone is the cluster; those that are still away have left.
+      await cluster.run(index === 0 ? 8_000 : 2_000);
+    }
+    await untilRight();
+    expect(cluster.violation).toBeUndefined();
+  }, 30_000);
+}
