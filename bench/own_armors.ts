@@ -12,6 +12,7 @@ import { Cluster, type Measurement, note } from "./harness.ts";
 const messages = 20_000;
 const replacements = 500;
 const killEveryMs = 500;
+const any = ["own", "ftm", "heartbeat", "execution", "daemon"];
 
 export const measure: Measurement = async () => {
   const cluster = await Cluster.start({ nodes: 2, flags: ["--allow-elements"] });
@@ -21,7 +22,8 @@ export const measure: Measurement = async () => {
 
     note(`${messages} messages, an armor killed every ${killEveryMs} ms`);
     let startMs = performance.now();
-    let killed = await pair.underFire(["own", "ftm", "heartbeat", "execution", "daemon"], killEveryMs, async () => {
+    const lines = await generations(cluster);
+    let killed = await pair.underFire(any, killEveryMs, async () => {
       await start(messages);
       await pair.finished(messages, 300_000);
     });
@@ -29,6 +31,8 @@ export const measure: Measurement = async () => {
     const once = await pair.finished(messages, 60_000);
     const exact = once.pong.received === once.ping.sent && once.pong.sum === sumOf(once.ping.sent);
     const first = killed;
+    await cluster.settled();
+    const kept = await generations(cluster) === lines;
 
     note(`${replacements} replacements under load`);
     startMs = performance.now();
@@ -37,7 +41,7 @@ export const measure: Measurement = async () => {
       for (; loading; await new Promise((resume) => setTimeout(resume, 500))) await pair.start(200).catch(() => {});
     })();
     let refused = 0;
-    killed = await pair.underFire(["own"], killEveryMs, async () => {
+    killed = await pair.underFire(any, killEveryMs, async () => {
       refused = await pair.replace(replacements);
     });
     const replacedMs = performance.now() - startMs;
@@ -47,26 +51,35 @@ export const measure: Measurement = async () => {
       const [ping, pong] = [await pair.read("ping"), await pair.read("pong")];
       return ping.left === 0 && pong.received >= ping.sent && { ping, pong };
     }, 60_000, 200);
-    const kept = after.pong.received === after.ping.sent && after.pong.sum === sumOf(after.ping.sent);
+    await cluster.settled();
+    const again = await generations(cluster) === lines;
+    const whole = after.pong.received === after.ping.sent && after.pong.sum === sumOf(after.ping.sent);
     return [
       {
         what: `${messages.toLocaleString("en")} messages between two armors on two nodes, a random armor killed -9 every 500 ms`,
-        method: `two nodes on loopback; each message carries its number, the receiver adds them up; ${first} kills of own armors, FTM, heartbeat armor, execution armors, daemons`,
+        method: `two nodes on loopback; each message carries its number, the receiver adds them up; ${first} kills of own armors, FTM, heartbeat armor, execution armors, daemons; reset: an own armor, execution armor or daemon has another generation than before`,
         target: { text: "each takes effect exactly once, nothing reset", max: Number.POSITIVE_INFINITY, of: "max" },
         unit: "s",
         values: [sentMs / 1_000],
-        holds: { text: `${once.pong.received.toLocaleString("en")} of ${once.ping.sent.toLocaleString("en")} counted, sum ${exact ? "right" : "wrong"}`, ok: exact },
+        holds: { text: `${once.pong.received.toLocaleString("en")} of ${once.ping.sent.toLocaleString("en")} counted, sum ${exact ? "right" : "wrong"}, ${kept ? "nothing" : "something"} reset`, ok: exact && kept },
       },
       {
         what: `${replacements} live replacements of an element under load`,
-        method: `by the command line, one after another, versions 2 to 6 with migrate; ${killed} kills -9 of own armors; ${refused} commands had to be repeated`,
+        method: `by the command line, one after another, versions 2 to 6 with migrate; ${killed} kills -9 of armors of any kind; ${refused} commands had to be repeated`,
         target: { text: "nothing lost, nothing doubled", max: Number.POSITIVE_INFINITY, of: "max" },
         unit: "s",
         values: [replacedMs / 1_000],
-        holds: { text: `${after.pong.received.toLocaleString("en")} of ${after.ping.sent.toLocaleString("en")} counted, sum ${kept ? "right" : "wrong"}`, ok: kept },
+        holds: { text: `${after.pong.received.toLocaleString("en")} of ${after.ping.sent.toLocaleString("en")} counted, sum ${whole ? "right" : "wrong"}, ${again ? "nothing" : "something"} reset`, ok: whole && again },
       },
     ];
   } finally {
     await cluster.end();
   }
 };
+
+/** A generation names one line of an armor's state: as long as it stays, nothing was reset. The FTM has a new one by design, the heartbeat armor wherever it is placed. */
+async function generations(cluster: Cluster): Promise<string> {
+  const { armors } = await cluster.nodes[0]!.status();
+  const lines = armors.filter(({ role }) => role === "own" || role === "execution" || role === "daemon");
+  return JSON.stringify(lines.map(({ id, generation }) => [id, generation]).sort());
+}

@@ -22,6 +22,7 @@ export interface ArmorStatus {
   readonly pid: number | null;
   readonly state: string;
   readonly incarnation: string;
+  readonly generation: string | null;
   /** Of an armor of one's own. */
   readonly name?: string;
   readonly elements?: readonly { readonly name: string; readonly version: number; readonly ops: readonly string[] }[];

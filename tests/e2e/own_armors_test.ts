@@ -186,14 +186,14 @@ test("live replacements under load, with processes killed at random, lose and do
 }, 120_000);
 
 test("when its node is lost, an armor begins anew on another, with the elements it had last", async () => {
-  const { generation } = (await pair.armor("pong")) as unknown as { generation: string };
+  const { generation } = (await pair.armor("pong"))!;
   await n2.crash();
   const pong = await waitFor("pong runs on n1", async () => {
     const now = await pair.armor("pong");
     return now?.node === "n1" && now.state === "running" && now.elements!.some(({ name }) => name === "counter") && now;
   }, 20_000, 100);
   expect([pong.id, pong.elements!.find(({ name }) => name === "counter")!.version]).toEqual([pair.pongId, 2 + (11 % 5)]);
-  expect((pong as unknown as { generation: string }).generation).not.toBe(generation);
+  expect(pong.generation).not.toBe(generation);
   expect(await pair.read("pong")).toMatchObject({ received: 0 });
   // The node returns without the permission: nothing is placed there, and the old copy ends.
   await n2.start();
