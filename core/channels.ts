@@ -9,7 +9,7 @@ import { decode } from "./codec.ts";
 import { type CommitDraft, type Origin, saysSomething } from "./commit_draft.ts";
 import type { Frame } from "./frame.ts";
 import type { Generation } from "./generation.ts";
-import { limits } from "./limits.ts";
+import { limits, timing } from "./limits.ts";
 import type { Lane, Message } from "./message.ts";
 import type { ArmorId } from "./micro_operation.ts";
 import type { RandomSource } from "./random.ts";
@@ -45,10 +45,15 @@ export class Channels {
     let channel = this.#channels.get(peer);
     if (!channel) {
       const { armor, generation, fresh } = this.#options;
-      channel = new ReliableChannel(armor, peer, generation, this.#attempt(), undefined, undefined, fresh);
+      channel = new ReliableChannel(armor, peer, generation, this.#attempt(), undefined, fresh);
       this.#channels.set(peer, channel);
     }
     return channel;
+  }
+
+  /** The armor starts: what a checkpoint brought waits its time anew. */
+  begin(nowMs: number): void {
+    for (const channel of this.#channels.values()) channel.begin(nowMs, (body) => waitMs(decode(body) as Message));
   }
 
   /** All, as a snapshot keeps them. */
@@ -88,11 +93,13 @@ export class Channels {
   }
 
   /** Put a message into the outbox. @returns Whether there was room. */
-  enqueue(draft: CommitDraft, { to: peer, lane }: Message, body: Uint8Array, deadlineAtMs: number | undefined): boolean {
+  enqueue(draft: CommitDraft, message: Message, body: Uint8Array, nowMs: number): boolean {
+    const { to: peer, lane } = message;
     const channel = this.to(peer);
     if (channel.room(lane) === 0) return false;
     if (channel.dirty === "agreement") this.stageAgreement(draft, channel);
-    const sequence = channel.enqueue(lane, body, deadlineAtMs);
+    const forMs = waitMs(message);
+    const sequence = channel.enqueue(lane, body, forMs === undefined ? undefined : nowMs + forMs);
     (draft.sent ??= []).push({ peer, lane, sequence, body });
     return true;
   }
@@ -100,7 +107,16 @@ export class Channels {
   /** The numbers both ends agreed on become durable with this draft. */
   stageAgreement(draft: CommitDraft, channel: ReliableChannel): void {
     (draft.channels ??= []).push(channel.snapshot());
-    channel.dirty = "no";
+    channel.saved();
+  }
+
+  /** Acknowledgements wait for a commit that says something else, but not too many: a restart must know what cannot have left. */
+  stageOverdue(draft: CommitDraft): void {
+    for (const channel of this.#channels.values()) {
+      if (!channel.overdue) continue;
+      if (channel.dirty === "agreement") this.stageAgreement(draft, channel);
+      else this.#stageAcknowledged(draft, channel);
+    }
   }
 
   /** The message of this place is handled by this draft. */
@@ -117,10 +133,7 @@ export class Channels {
     if (!saysSomething(draft)) return;
     for (const channel of this.#channels.values()) {
       if (channel.dirty === "agreement" && !draft.sent?.some(({ peer }) => peer === channel.peer)) this.stageAgreement(draft, channel);
-      if (channel.dirty === "acked") {
-        (draft.acked ??= []).push({ peer: channel.peer, acked: channel.acked });
-        channel.dirty = "no";
-      }
+      if (channel.dirty === "acked") this.#stageAcknowledged(draft, channel);
     }
     for (const peer of forgotten) this.#forget(peer);
   }
@@ -136,7 +149,7 @@ export class Channels {
       acks.push(...channel.replies(admits ? limits.windowMax : 0));
       sends.push(...channel.outgoing(nowMs));
       const { wakeAtMs: wake } = channel;
-      if (wake !== undefined && (wakeAtMs === undefined || wake < wakeAtMs)) wakeAtMs = wake;
+      if (wake !== Infinity && (wakeAtMs === undefined || wake < wakeAtMs)) wakeAtMs = wake;
     }
     return { acks, sends, wakeAtMs };
   }
@@ -147,7 +160,17 @@ export class Channels {
     this.#channels.delete(peer);
   }
 
+  #stageAcknowledged(draft: CommitDraft, channel: ReliableChannel): void {
+    (draft.acked ??= []).push({ peer: channel.peer, acked: channel.acked });
+    channel.saved();
+  }
+
   #attempt(): number {
     return this.#options.random.below(2 ** 32);
   }
+}
+
+/** How long a message may wait for its receiver to take it: what is never admitted would block its lane. */
+function waitMs({ lane, deadlineMs }: Message): number | undefined {
+  return deadlineMs ?? (lane === "user" ? timing.admissionMs : undefined);
 }

@@ -97,7 +97,7 @@ export interface OutgoingMessage {
   readonly payload?: Payload;
   /** `user` if absent. */
   readonly lane?: Lane;
-  /** Milliseconds from now; absent: none. */
+  /** Milliseconds from now; absent: none, but a user message comes back when its receiver has not admitted it in `timing.admissionMs`. */
   readonly deadlineMs?: number;
 }
 

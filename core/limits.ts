@@ -85,6 +85,8 @@ export const timing = {
   failedRetryMs: 10_000,
   /** Planned absence of a node (daemon ended by SIGTERM). */
   plannedAbsenceMs: 60_000,
+  /** A user message without a deadline waits this long to be admitted: longer than anything that heals by itself takes. */
+  admissionMs: 120_000,
   /** A restarted daemon waits this long for its registered peers before it decides alone. */
   coldStartWaitMs: 3_000,
   /** Operator's stop: SIGTERM, then SIGKILL. */
@@ -111,6 +113,7 @@ export const restartDefaults = {
 
 invariant(limits.outboxMax > limits.sendsPerSegmentMax, "an outbox holds what one segment sends");
 invariant(limits.windowMax < limits.outboxMax, "the window is smaller than the outbox");
+invariant(timing.admissionMs > timing.plannedAbsenceMs, "user messages outlast a planned absence");
 invariant(timing.nodeSuspectMisses < timing.nodeFailedMisses, "suspect comes before failed");
 invariant(
   timing.heartbeatIntervalMs * (timing.nodeFailedMisses + 1) + timing.nodeConfirmMs < 2_500,

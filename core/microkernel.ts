@@ -111,6 +111,9 @@ export class Microkernel {
     this.#runReady();
     for (const bodies of this.#channels.takeExpired(nowMs)) this.#turnRound(bodies);
     this.#runReady();
+    const draft = this.#draft();
+    this.#channels.stageOverdue(draft);
+    this.#commitDraft(draft, undefined);
     return this.#takeEffects();
   }
 
@@ -181,6 +184,7 @@ export class Microkernel {
   #start(payload: Payload): void {
     // What `armor.started` begins is begun already; what it completes is ready already.
     const unfinished = this.#continuations.inOrder();
+    this.#channels.begin(this.#nowMs);
     this.#startPayload = payload;
     this.#runLocal("armor.started", payload);
     for (const key of unfinished) {
@@ -222,7 +226,8 @@ export class Microkernel {
     const origin = { peer: channel.peer, lane, sequence };
     if (!message) this.#dropUnreadable(frame.body, origin);
     else if (late) this.#commitFailure(message, this.#messages.failure("deadline", message, "the deadline passed on the way"), { origin });
-    else this.#runThread({ ...message, ...(frame.deadlineMs !== undefined && { deadlineMs: frame.deadlineMs }) }, { origin });
+    // A deadline that the message itself does not have was for being admitted.
+    else this.#runThread({ ...message, ...(message.deadlineMs !== undefined && frame.deadlineMs !== undefined && { deadlineMs: frame.deadlineMs }) }, { origin });
   }
 
   /** Room for what one segment may send, and for one more suspended thread. */
@@ -412,8 +417,7 @@ export class Microkernel {
 
   #enqueue(draft: CommitDraft, { message, body }: Prepared): void {
     if (body === undefined) return this.#continuations.addReady(draft, message.id, { message });
-    const deadlineAtMs = message.deadlineMs === undefined ? undefined : this.#nowMs + message.deadlineMs;
-    if (this.#channels.enqueue(draft, message, body, deadlineAtMs)) return;
+    if (this.#channels.enqueue(draft, message, body, this.#nowMs)) return;
     // What a segment sends has its room reserved; an answer or an event that finds none is kept by the host.
     this.#commands.push({ kind: "dead-letter", args: { message: message as unknown as DataRecord } });
   }

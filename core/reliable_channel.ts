@@ -24,7 +24,7 @@ import type { ArmorId } from "./micro_operation.ts";
 interface Waiting {
   sequence: number;
   readonly body: Uint8Array;
-  readonly deadlineAtMs: number | undefined;
+  deadlineAtMs: number | undefined;
 }
 
 /** What a received frame means to the microkernel. */
@@ -37,6 +37,8 @@ export type Received =
   | { readonly kind: "nothing" };
 
 const lanes: readonly Lane[] = ["system", "user"];
+/** Messages that may have left after the last acknowledgement that was committed. */
+const aheadMax = 2 * limits.windowMax;
 const nothing: Received = { kind: "nothing" };
 
 /** One armor's end of the channel to one peer, both directions. */
@@ -44,6 +46,8 @@ export class ReliableChannel {
   readonly #marks: Record<Lane, number> = { system: 0, user: 0 };
   readonly #next: Record<Lane, number> = { system: 1, user: 1 };
   readonly #acked: Record<Lane, number> = { system: 0, user: 0 };
+  /** As of the last commit. */
+  #savedAcked: LaneNumbers = { system: 0, user: 0 };
   readonly #outbox: Record<Lane, Waiting[]> = { system: [], user: [] };
   readonly #ackDue: Record<Lane, boolean> = { system: false, user: false };
   /** After a rewind: messages numbered from here on were queued after it. */
@@ -71,7 +75,11 @@ export class ReliableChannel {
   /** No deadline of an untransmitted message is earlier. */
   #deadlineAtMs = Infinity;
   #window = 0;
-  #retransmitAtMs: number | undefined;
+  /** When a closed window may be asked for again; two sides that are both closed must not answer each other at once for ever. */
+  #askAtMs = 0;
+  #askBackoffMs: number = limits.retransmitFirstMs;
+  /** Infinity: nothing to transmit again. Not `undefined`, which an optimizing engine was seen to return as NaN from among numbers. */
+  #retransmitAtMs = Infinity;
   #backoffMs: number = limits.retransmitFirstMs;
   readonly #replies: Frame[] = [];
   /** The agreement, or an acknowledgement, changed since the last commit. */
@@ -82,7 +90,6 @@ export class ReliableChannel {
   /**
    * @param attempt Random start of the numbers that tie `welcome` to `hello`.
    * @param saved What a checkpoint holds; of another generation: this is a rewind.
-   * @param deadlineOf Absolute deadline of a restored message.
    * @param fresh This armor began without a checkpoint.
    */
   constructor(
@@ -91,7 +98,6 @@ export class ReliableChannel {
     readonly generation: Generation,
     attempt: number,
     saved?: ChannelSnapshot,
-    deadlineOf: (body: Uint8Array) => number | undefined = () => undefined,
     readonly fresh = false,
   ) {
     this.#attempt = attempt;
@@ -111,9 +117,23 @@ export class ReliableChannel {
       this.#next[lane] = saved.next[lane];
       this.#acked[lane] = saved.acked[lane];
     }
+    this.#savedAcked = { ...saved.acked };
     for (const { lane, sequence, body } of saved.outbox) {
-      this.#outbox[lane].push({ sequence, body, deadlineAtMs: deadlineOf(body) });
-      this.#transmitted[lane] += 1;
+      this.#outbox[lane].push({ sequence, body, deadlineAtMs: undefined });
+      // Beyond what may leave ahead of a commit, under numbers that still hold, it is certain that nothing has left.
+      if (this.#rewoundAt || sequence <= saved.acked[lane] + aheadMax) this.#transmitted[lane] += 1;
+    }
+  }
+
+  /** Restored messages have their time anew: a checkpoint holds no absolute times. `waitMs`: of a message. */
+  begin(nowMs: number, waitMs: (body: Uint8Array) => number | undefined): void {
+    for (const lane of lanes) {
+      for (const entry of this.#outbox[lane]) {
+        const ms = waitMs(entry.body);
+        if (ms === undefined) continue;
+        entry.deadlineAtMs = nowMs + ms;
+        this.#deadlineAtMs = Math.min(this.#deadlineAtMs, entry.deadlineAtMs);
+      }
     }
   }
 
@@ -172,20 +192,24 @@ export class ReliableChannel {
    */
   outgoing(nowMs: number): Frame[] {
     if (!this.pending && !this.#greets) {
-      this.#retransmitAtMs = undefined;
+      this.#retransmitAtMs = Infinity;
       return [];
     }
-    const due = this.#retransmitAtMs !== undefined && nowMs >= this.#retransmitAtMs;
+    const due = nowMs >= this.#retransmitAtMs;
     const frames: Frame[] = [];
     if (!this.#agreed) {
-      if (this.#retransmitAtMs === undefined || due) frames.push(this.#hello());
+      if (this.#retransmitAtMs === Infinity || due) frames.push(this.#hello());
     } else {
       for (const lane of lanes) this.#transmit(lane, due, nowMs, frames);
       // A closed window is asked for again; data alone would wait for ever.
-      if (frames.length === 0 && due && this.#window === 0) frames.push(this.#hello());
+      if (frames.length === 0 && due && this.#window === 0 && nowMs >= this.#askAtMs) {
+        this.#askAtMs = nowMs + this.#askBackoffMs;
+        this.#askBackoffMs = Math.min(this.#askBackoffMs * 2, limits.retransmitCapMs);
+        frames.push(this.#hello());
+      }
     }
     if (due) this.#backoffMs = Math.min(this.#backoffMs * 2, limits.retransmitCapMs);
-    if (due || this.#retransmitAtMs === undefined) this.#retransmitAtMs = nowMs + this.#backoffMs;
+    if (due || this.#retransmitAtMs === Infinity) this.#retransmitAtMs = nowMs + this.#backoffMs;
     return frames;
   }
 
@@ -225,10 +249,10 @@ export class ReliableChannel {
     if (this.pending || this.#greets) this.#retransmitAtMs = nowMs;
   }
 
-  /** When {@link outgoing} wants to be called next. */
-  get wakeAtMs(): number | undefined {
-    if (this.#deadlineAtMs === Infinity) return this.#retransmitAtMs;
-    return Math.min(this.#retransmitAtMs ?? Infinity, this.#deadlineAtMs + 1);
+  /** When {@link outgoing} wants to be called next; Infinity: only when something has changed. */
+  get wakeAtMs(): number {
+    const unsent = lanes.some((lane) => this.#outbox[lane].length > this.#transmitted[lane]);
+    return unsent ? Math.min(this.#retransmitAtMs, this.#deadlineAtMs + 1) : this.#retransmitAtMs;
   }
 
   /**
@@ -254,6 +278,17 @@ export class ReliableChannel {
       this.dirty = "agreement";
     }
     return expired;
+  }
+
+  /** What a commit now being written holds: agreement and acknowledgements. */
+  saved(): void {
+    this.dirty = "no";
+    this.#savedAcked = { ...this.#acked };
+  }
+
+  /** So many acknowledgements are in no commit that what has left could not be told from what has not. */
+  get overdue(): boolean {
+    return lanes.some((lane) => this.#acked[lane] - this.#savedAcked[lane] >= limits.windowMax);
   }
 
   /** Numbers acknowledged by the peer. */
@@ -345,16 +380,21 @@ export class ReliableChannel {
     this.#outbound = frame.fromGeneration;
     this.#agreed = true;
     this.#greets = false;
-    this.#window = frame.window;
+    this.#open(frame.window);
     this.#backoffMs = limits.retransmitFirstMs;
-    this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : undefined;
+    this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : Infinity;
     if (inDoubt.length > 0 || lost > 0) return { kind: "rewound", inDoubt, lost };
     return renumbered ? { kind: "renumbered" } : nothing;
   }
 
+  #open(window: number): void {
+    this.#window = window;
+    if (window > 0) this.#askBackoffMs = limits.retransmitFirstMs;
+  }
+
   #receiveAck(frame: AckFrame, nowMs: number): void {
     if (!this.#outbound || compareGenerations(frame.fromGeneration, this.#outbound) !== 0 || !this.#agreed) return;
-    this.#window = frame.window;
+    this.#open(frame.window);
     const { lane, mark } = frame;
     if (mark <= this.#acked[lane] || mark >= this.#next[lane]) return;
     const count = mark - this.#acked[lane];
@@ -366,7 +406,7 @@ export class ReliableChannel {
     if (this.#previous) this.dirty = "agreement";
     this.#previous = undefined;
     this.#backoffMs = limits.retransmitFirstMs;
-    this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : undefined;
+    this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : Infinity;
   }
 
   #receiveData(frame: DataFrame): Received {
@@ -429,7 +469,7 @@ export class ReliableChannel {
     for (let index = again ? 0 : this.#cursor[lane]; index < outbox.length; index++) {
       const entry = outbox[index]!;
       const late = entry.deadlineAtMs !== undefined && entry.deadlineAtMs < nowMs;
-      if (entry.sequence > last && !late) break;
+      if (entry.sequence > (late ? this.#acked[lane] + limits.windowMax : last)) break;
       this.#transmitted[lane] = Math.max(this.#transmitted[lane], index + 1);
       this.#cursor[lane] = Math.max(this.#cursor[lane], index + 1);
       frames.push({

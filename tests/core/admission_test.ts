@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type Element, element } from "../../core/element.ts";
-import { limits } from "../../core/limits.ts";
+import { limits, timing } from "../../core/limits.ts";
 import type { Failure, Lane } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
 import { KernelNetwork } from "../sim/kernel_network.ts";
@@ -153,6 +153,101 @@ describe("two armors that have filled their user lanes to each other", () => {
     }
   }, 60_000);
 });
+
+describe("user messages without a deadline", () => {
+  const full = (restarted: boolean): KernelNetwork => {
+    const network = makeNetwork();
+    for (const [from, to] of [["a", "b"], ["b", "a"]] as const) flood(network, from, to, 1);
+    network.advance(100);
+    isolate(network, "b");
+    flood(network, "a", "b", limits.outboxMax);
+    flood(network, "b", "a", limits.outboxMax);
+    if (!restarted) return network;
+    network.advance(1_000);
+    network.crashAfter("a", 0);
+    network.restart("a");
+    return network;
+  };
+  const balance = (network: KernelNetwork): number[] =>
+    ([["a", "b"], ["b", "a"]] as const).map(([id, other]) => counts(network, id).sent - counts(network, id).failed - counts(network, other).taken);
+
+  test("turn round when they are not admitted in time: two armors full of them go on", () => {
+    const network = full(false);
+    network.cut.clear();
+    const { framesSent } = network;
+    network.advance(timing.admissionMs - 1_000);
+    // Two closed windows do not keep each other busy.
+    expect(network.framesSent - framesSent).toBeLessThan(2_000);
+    expect([counts(network, "a").taken, counts(network, "b").taken]).toEqual([1, 1]);
+    network.advance(3_000);
+    expect([outbox(network, "a", "b"), outbox(network, "b", "a"), ...balance(network)]).toEqual([0, 0, 0, 0]);
+    expect(counts(network, "a").codes).toEqual(["deadline"]);
+    flood(network, "a", "b", 5);
+    expect(network.settle()).toBe(true);
+    expect([outbox(network, "a", "b"), ...balance(network)]).toEqual([0, 0, 0]);
+  }, 60_000);
+
+  for (const restarted of [false, true]) {
+    test(`leave their lane when the receiver never comes back, but for those that may have reached it${restarted ? ", also after a restart" : ""}`, () => {
+      const network = full(restarted);
+      network.advance(timing.admissionMs / 2);
+      flood(network, "c", "a", 3);
+      network.advance(1_000);
+      expect(counts(network, "a").taken).toBe(1);
+      network.advance(timing.admissionMs / 2 + 1_000);
+      expect(counts(network, "a").taken).toBe(4);
+      const left = outbox(network, "a", "b");
+      expect(left).toBeGreaterThan(0);
+      expect(left).toBeLessThanOrEqual(2 * limits.windowMax);
+      expect(counts(network, "a").failed).toBe(limits.outboxMax - left);
+      // It comes back after all: those are answered, or take effect, once.
+      expect(network.settle()).toBe(true);
+      expect([outbox(network, "a", "b"), ...balance(network)]).toEqual([0, 0, -3]);
+    }, 60_000);
+  }
+
+  test("have no deadline once they are admitted", () => {
+    const network = new KernelNetwork(1, { work: { slow: () => ({ delayMs: 2 * timing.admissionMs, completion: { ok: true, value: null } }) } });
+    const slow = element({
+      name: "slow",
+      version: 1,
+      state: {},
+      blocking: ["slow.work"],
+      handlers: { "slow.work": (_state, thread) => void (thread.completion ?? thread.block({ kind: "slow" })) },
+    });
+    network.add("a", [counter]);
+    network.add("b", [slow, counter]);
+    network.local("a", "counter.flood", { to: "b", count: 1, what: "slow.work", relay: "a" });
+    network.advance(3 * timing.admissionMs);
+    expect(counts(network, "a")).toMatchObject({ taken: 1, failed: 0 });
+  });
+});
+
+test("whatever crashes while messages turn round, each takes effect once or comes back once", () => {
+  for (let seed = 1; seed <= 2; seed++) {
+    const network = new KernelNetwork(seed);
+    network.compared = false;
+    for (const id of ["a", "b"]) network.add(id, [counter]);
+    const { random } = network;
+    network.faults = { drop: 5, duplicate: 5, reorder: false, delayMaxMs: 5 };
+    for (let round = 0; round < 4; round++) {
+      if (random.below(2) === 0) isolate(network, "b");
+      for (const [from, to] of [["a", "b"], ["b", "a"]] as const) flood(network, from, to, 200 + random.below(800), random.below(3) === 0 ? { deadlineMs: 1_000 } : {});
+      network.advance(random.below(timing.admissionMs));
+      network.cut.clear();
+      for (const id of ["a", "b"]) if (random.below(2) === 0) network.crashAfter(id, random.below(500));
+      network.advance(random.below(3_000));
+      for (const id of ["a", "b"]) network.restart(id);
+      network.advance(random.below(timing.admissionMs));
+    }
+    network.settle();
+    network.advance(2 * timing.admissionMs);
+    for (const [id, other] of [["a", "b"], ["b", "a"]] as const) {
+      const { sent, failed } = counts(network, id);
+      expect([seed, id, outbox(network, id, other), failed + counts(network, other).taken]).toEqual([seed, id, 0, sent]);
+    }
+  }
+}, 60_000);
 
 describe("messages to oneself", () => {
   test("are bounded, and a loop of them does not stop the armor", () => {
