@@ -10,7 +10,7 @@
  *
  * @module
  */
-import type { ElementFactory, Thread } from "../mod.ts";
+import type { ElementFactory, Message, Thread } from "../mod.ts";
 
 type State = {
   /** Armor that gets the messages; empty: none yet. */
@@ -18,6 +18,8 @@ type State = {
   /** Messages still to be sent. */
   readonly left: number;
   readonly sent: number;
+  /** Numbers of messages that came back because they were not taken in time: they are sent again. */
+  readonly back: readonly number[];
   readonly received: number;
   /** Sum of the numbers in the messages received: 1 + 2 + … if each came once. */
   readonly sum: number;
@@ -29,24 +31,24 @@ const pauseMs = 10;
 
 const counterPair: ElementFactory = ({ element, op, OperationError }) => {
   const more = (state: State, thread: Thread): State => {
-    let { left, sent } = state;
-    for (let one = 0; one < batch && left > 0; one++) {
-      if (!thread.send({ ops: [op("pair.take", state.peer)], payload: { number: sent + 1 } })) break;
-      left -= 1;
-      sent += 1;
+    let { left, sent, back } = state;
+    for (let one = 0; one < batch && back.length + left > 0; one++) {
+      if (!thread.send({ ops: [op("pair.take", state.peer)], payload: { number: back[0] ?? sent + 1 } })) break;
+      if (back.length > 0) back = back.slice(1);
+      else [left, sent] = [left - 1, sent + 1];
     }
     // A timer is volatile: after a crash `armor.started` sets it again.
-    if (left > 0) thread.after("more", pauseMs, "pair.more");
-    return { ...state, left, sent };
+    if (back.length + left > 0) thread.after("more", pauseMs, "pair.more");
+    return { ...state, left, sent, back };
   };
 
   return element<State>({
     name: "counter",
     version: 1,
-    state: { peer: "", left: 0, sent: 0, received: 0, sum: 0 },
+    state: { peer: "", left: 0, sent: 0, back: [], received: 0, sum: 0 },
     handlers: {
       "armor.started": (state, thread) => {
-        if (state.left > 0) thread.after("more", 0, "pair.more");
+        if (state.back.length + state.left > 0) thread.after("more", 0, "pair.more");
       },
       "pair.start": (state, thread) => {
         const { peer, messages } = thread.payload;
@@ -54,6 +56,12 @@ const counterPair: ElementFactory = ({ element, op, OperationError }) => {
           throw new OperationError("refused", "pair.start needs a peer and a number of messages");
         }
         return more({ ...state, peer, left: state.left + messages }, thread);
+      },
+      "armor.op-failed": (state, thread) => {
+        const { message } = thread.payload as unknown as { readonly message: Message };
+        if (message.ops[0]?.name !== "pair.take") return;
+        thread.after("more", pauseMs, "pair.more");
+        return { ...state, back: [...state.back, Number(message.payload["number"])] };
       },
       "pair.more": (state, thread) => more(state, thread),
       "pair.take": (state, thread) => ({ ...state, received: state.received + 1, sum: state.sum + Number(thread.payload["number"]) }),

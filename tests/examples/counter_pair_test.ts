@@ -24,7 +24,18 @@ test("goes on where it was after a crash", () => {
 test("counts and adds up what it receives, and tells", () => {
   const armor = makeArmor([made()]);
   for (const number of [1, 2, 3]) armor.send("pair.take", { number });
-  expect(armor.send("pair.read").payload).toEqual({ peer: "", left: 0, sent: 0, received: 3, sum: 6 });
+  expect(armor.send("pair.read").payload).toEqual({ peer: "", left: 0, sent: 0, back: [], received: 3, sum: 6 });
+});
+
+test("sends again what comes back", () => {
+  const armor = makeArmor([made()]);
+  armor.send("pair.start", { peer: "pong", messages: 2 });
+  const failure = { code: "deadline", op: "pair.take" };
+  for (const { ops, payload } of armor.sent.splice(0)) armor.local("armor.op-failed", { failure, message: { ops, payload } as unknown as DataRecord });
+  armor.restart();
+  armor.advance(100);
+  expect(armor.sent.map(({ payload }) => payload["number"])).toEqual([1, 2]);
+  expect(armor.state("counter")).toMatchObject({ left: 0, sent: 2, back: [] });
 });
 
 test("refuses a start without a peer or messages", () => {
