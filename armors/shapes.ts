@@ -74,6 +74,9 @@ export type OwnArmorEntry = {
 /** Key of an armor's elements from outside in the application table. */
 export const elementsKey = (armor: ArmorId): string => `elements:${armor}`;
 
+/** Key of the node that has an armor's checkpoint, an armor of the user's own, in the application table. */
+export const homeKey = (armor: ArmorId): string => `home:${armor}`;
+
 /** What an operator wants of one application. */
 export type ApplicationEntry = {
   /** Names this submission: one that is removed and submitted again is another application. */

@@ -6,8 +6,9 @@
  */
 import type { Data } from "../../core/data.ts";
 import type { ArmorId } from "../../core/micro_operation.ts";
-import { hasMajority, type OwnArmorEntry } from "../shapes.ts";
+import { hasMajority, homeKey, type OwnArmorEntry } from "../shapes.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
+import type { TableChange } from "./table_version.ts";
 
 /** What is known in one round. */
 export type OwnSituation = {
@@ -53,7 +54,7 @@ export function planOwnArmors({ nodes, armors, table, lastNode }: OwnSituation):
       continue;
     }
     if (!certain) continue;
-    const last = lastNode(id);
+    const last = lastNode(id) ?? table[homeKey(id)];
     const cost = (node: NodeView): number => (node.id === last ? 0 : node.name === preferred ? 1 : 2 + load.get(node.id)!);
     const target = usable.filter(({ elements }) => elements).sort((a, b) => cost(a) - cost(b) || (a.id < b.id ? -1 : 1))[0];
     if (!target) continue;
@@ -61,4 +62,29 @@ export function planOwnArmors({ nodes, armors, table, lastNode }: OwnSituation):
     load.set(target.id, load.get(target.id)! + 1);
   }
   return { install, remove };
+}
+
+/**
+ * Armors that run elsewhere than the table says. Their checkpoints stayed behind,
+ * so they began anew: a rewind, to be told once.
+ *
+ * @returns `from`: the node that has the checkpoint. `change`: what the table is to say.
+ */
+export function movedOwnArmors({ armors, table }: Pick<OwnSituation, "armors" | "table">): {
+  readonly moved: readonly { readonly armor: ArmorId; readonly name: string; readonly node: string; readonly from: string }[];
+  readonly change: TableChange;
+} {
+  const wanted = ownArmors(table);
+  const set: { [key: string]: Data } = {};
+  const moved: { armor: ArmorId; name: string; node: string; from: string }[] = [];
+  for (const { id, name } of wanted) {
+    const running = armors.find(({ armor, state }) => armor === id && state === "running");
+    const from = table[homeKey(id)] as string | undefined;
+    if (!running || running.node === from) continue;
+    set[homeKey(id)] = running.node;
+    if (from !== undefined) moved.push({ armor: id, name, node: running.node, from });
+  }
+  const homes = new Set(wanted.map(({ id }) => homeKey(id)));
+  const unset = Object.keys(table).filter((key) => key.startsWith("home:") && !homes.has(key));
+  return { moved, change: { set, unset } };
 }

@@ -13,7 +13,7 @@ import { type ArmorId, op } from "../../core/micro_operation.ts";
 import { daemonOf, executionOf, type Role } from "../shapes.ts";
 import { findArmor } from "./armor_names.ts";
 import type { InstallOrder } from "./local_armors.ts";
-import { planOwnArmors } from "./own_placement.ts";
+import { movedOwnArmors, planOwnArmors } from "./own_placement.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
 import type { FtmBegin } from "./takeover.ts";
 
@@ -117,6 +117,13 @@ export function recovery(self: string): Element {
     for (const { armor, node } of remove) {
       const ops = [op("epoch.guard", daemonOf(node)), op("armor.remove", daemonOf(node))];
       thread.send({ ops, payload: { epoch, armor }, lane: "system" });
+    }
+    const { moved, change } = movedOwnArmors({ armors, table });
+    for (const { armor, name, node, from } of moved) {
+      thread.event({ kind: "armor.rewound", subject: armor, name, node, cause: "began anew, its checkpoint stayed behind", from });
+    }
+    if (Object.keys(change.set).length + change.unset.length > 0) {
+      thread.send({ ops: [op("table.change"), op("table.commit")], payload: { change: change as unknown as Data }, lane: "system" });
     }
     const ending = remove.map(({ armor }) => armor);
     const ended = thread.volatile.removing.filter((id) => !ending.includes(id));

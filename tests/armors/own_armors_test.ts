@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { findArmor } from "../../armors/elements/armor_names.ts";
-import { type OwnSituation, planOwnArmors } from "../../armors/elements/own_placement.ts";
+import { movedOwnArmors, type OwnSituation, planOwnArmors } from "../../armors/elements/own_placement.ts";
 import type { NodeView, RegisteredArmor } from "../../armors/elements/registration.ts";
 import { mergeTables } from "../../armors/elements/table_version.ts";
 import type { OwnArmorEntry } from "../../armors/shapes.ts";
@@ -46,6 +46,28 @@ describe("armors of one's own are placed", () => {
   test("and removed when they are no longer wanted; others' armors are left alone", () => {
     const armors = [armor("id-x", "a"), armor("id-old", "b"), armor("heartbeat", "b", "running", "heartbeat")];
     expect(plan({ armors }).remove).toEqual(["id-old on b"]);
+  });
+});
+
+describe("an armor of one's own that runs elsewhere than before has begun anew:", () => {
+  const cases: Record<string, [home: string | undefined, state: RegisteredArmor["state"], moved: string[], set: string[]]> = {
+    "at first its node is noted": [undefined, "running", [], ["home:id-x b"]],
+    "while it stays nothing is told": ["b", "running", [], []],
+    "elsewhere it is told and noted": ["a", "running", ["x a b"], ["home:id-x b"]],
+    "not before it runs": ["a", "starting", [], []],
+    "not while it is recovered": ["a", "recovering", [], []],
+  };
+  for (const [what, [home, state, moved, set]] of Object.entries(cases)) {
+    test(what, () => {
+      const table = { "armor:x": entry("x") as unknown as Data, ...(home !== undefined && { "home:id-x": home }) };
+      const found = movedOwnArmors({ armors: [armor("id-x", "b", state)], table });
+      expect(found.moved.map(({ name, from, node: to }) => `${name} ${from} ${to}`)).toEqual(moved);
+      expect(Object.entries(found.change.set).map(([key, value]) => `${key} ${String(value)}`)).toEqual(set);
+    });
+  }
+
+  test("a removed one is forgotten", () => {
+    expect(movedOwnArmors({ armors: [], table: { "home:id-x": "b" } }).change).toEqual({ set: {}, unset: ["home:id-x"] });
   });
 });
 

@@ -62,12 +62,16 @@ export class CounterPair {
     return signal(pid!, "SIGKILL") ? id : undefined;
   }
 
-  /** Kill one after another while `run` is under way. @returns How many. */
-  async underFire(roles: readonly string[], everyMs: number, run: (killed: () => number) => Promise<void>): Promise<number> {
+  /**
+   * Kill one after another while `run` is under way, at most `killsMax`: what is killed for ever recovers never.
+   *
+   * @returns How many.
+   */
+  async underFire(roles: readonly string[], everyMs: number, killsMax: number, run: (killed: () => number) => Promise<void>): Promise<number> {
     let over = false;
     let killed = 0;
     const fire = (async () => {
-      while (!over) {
+      while (!over && killed < killsMax) {
         if (await this.killOne(roles)) killed += 1;
         await new Promise((resolve) => setTimeout(resolve, everyMs));
       }

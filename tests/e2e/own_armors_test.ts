@@ -167,7 +167,7 @@ async function load(messages: number, killed: () => number): Promise<void> {
 
 test("1,000 messages between two nodes take effect exactly once while armors are killed at random", async () => {
   const { sent } = await pair.read("ping");
-  await pair.underFire(["own", "ftm", "heartbeat", "execution", "daemon"], 250, async (killed) => await load(1_000, killed));
+  await pair.underFire(["own", "ftm", "heartbeat", "execution", "daemon"], 250, 6, async (killed) => await load(1_000, killed));
   const { ping, pong } = await pair.finished(sent + 1_000, 30_000);
   // A start that was answered by silence may have been counted twice; what was sent came once in any case.
   expect(pong).toMatchObject({ received: ping.sent, sum: sumOf(ping.sent) });
@@ -175,7 +175,7 @@ test("1,000 messages between two nodes take effect exactly once while armors are
 
 test("live replacements under load, with processes killed at random, lose and double nothing", async () => {
   const { sent } = await pair.read("ping");
-  await pair.underFire(["own"], 700, async (killed) => {
+  await pair.underFire(["own"], 700, 6, async (killed) => {
     const loading = load(1_000, killed);
     await pair.replace(12);
     await loading;
@@ -194,6 +194,8 @@ test("when its node is lost, an armor begins anew on another, with the elements 
   }, 20_000, 100);
   expect([pong.id, pong.elements!.find(({ name }) => name === "counter")!.version]).toEqual([pair.pongId, 2 + (11 % 5)]);
   expect(pong.generation).not.toBe(generation);
+  const rewound = await waitFor("it is told", async () => (await n1.events()).find(({ kind, subject, name }) => kind === "armor.rewound" && subject === pair.pongId && name !== undefined), 10_000, 50);
+  expect(rewound["name"]).toBe("pong");
   expect(await pair.read("pong")).toMatchObject({ received: 0 });
   // The node returns without the permission: nothing is placed there, and the old copy ends.
   await n2.start();
