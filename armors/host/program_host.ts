@@ -21,6 +21,7 @@ import { type LaunchRecord, listLaunches, pruneLaunches, readLaunchRecord } from
 import { type LaunchExit, watchLaunch } from "./launch_watch.ts";
 import { launch, type LaunchOutcome } from "./launcher.ts";
 import { LogKeeper } from "./log_keeper.ts";
+import { sweepLogs } from "./log_sweep.ts";
 import { killGroup, signalGroup, stopGracefully } from "./process_group.ts";
 import { type ProbeAnswer, Prober, type ProbeSurroundings } from "./prober.ts";
 import { isAlive, type ProgramState, programState } from "./process_table.ts";
@@ -287,6 +288,11 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
     unserve: (instance, number) => api?.ended(instance, number),
     retain: (instances) => {
       if (instances.length > 0 || existsSync(data.api)) apiNow()?.retain(new Set(instances));
+      try {
+        sweepLogs(logFolder, new Set(instances.map((id) => id.slice(0, id.lastIndexOf(".")))));
+      } catch (error) {
+        log(`old logs are not deleted: ${error instanceof Error ? error.message : String(error)}`);
+      }
     },
     keepLog: (instance, application) => logs.keep(data.log(application.name, instance), completeApplication(application).log),
     probe: (instance, application, probe) => prober.ask(probe, () => surroundings(instance, application)),
