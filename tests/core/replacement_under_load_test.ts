@@ -19,7 +19,7 @@ const changer = element({
   handlers: { "change.to": (_state, thread) => thread.reconfigure({ replace: counter(thread.payload["version"] as number) }) },
 });
 
-for (const seed of [1, 2, 3]) {
+for (const seed of [1, 2]) {
   test(`messages take effect exactly once, seed ${seed}`, () => {
     const network = new KernelNetwork(seed);
     network.compared = false;
