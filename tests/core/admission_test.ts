@@ -229,10 +229,11 @@ test("whatever crashes while messages turn round, each takes effect once or come
   for (const id of ["a", "b"]) network.add(id, [counter]);
   const { random } = network;
   network.faults = { drop: 5, duplicate: 5, reorder: false, delayMaxMs: 5 };
-  for (let round = 0; round < 4; round++) {
-    if (random.below(2) === 0) isolate(network, "b");
+  for (let round = 0; round < 6; round++) {
+    if (round % 2 === 0) isolate(network, "b");
     for (const [from, to] of [["a", "b"], ["b", "a"]] as const) flood(network, from, to, 200 + random.below(800), random.below(3) === 0 ? { deadlineMs: 1_000 } : {});
-    network.advance(random.below(timing.admissionMs));
+    // Shorter or longer than they wait.
+    network.advance(random.below(2 * timing.admissionMs));
     network.cut.clear();
     for (const id of ["a", "b"]) if (random.below(2) === 0) network.crashAfter(id, random.below(500));
     network.advance(random.below(3_000));
@@ -243,9 +244,9 @@ test("whatever crashes while messages turn round, each takes effect once or come
   network.advance(2 * timing.admissionMs);
   for (const [id, other] of [["a", "b"], ["b", "a"]] as const) {
     const { sent, failed } = counts(network, id);
-    expect(failed).toBeGreaterThan(0);
     expect([id, outbox(network, id, other), failed + counts(network, other).taken]).toEqual([id, 0, sent]);
   }
+  expect(counts(network, "a").failed + counts(network, "b").failed).toBeGreaterThan(0);
 }, 60_000);
 
 describe("messages to oneself", () => {
