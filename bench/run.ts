@@ -25,6 +25,7 @@ const measurements: { readonly [name: string]: { readonly title: string; readonl
   planned_restart: { title: "Planned absence", load: () => import("./planned_restart.ts") },
   node_cut: { title: "Nodes cut off", load: () => import("./node_cut.ts") },
   own_armors: { title: "Armors of one's own", load: () => import("./own_armors.ts") },
+  replacements: { title: "Elements replaced while an armor runs", load: () => import("./replacements.ts") },
   overhead: { title: "What supervision costs a program", load: () => import("./overhead.ts") },
   starved: { title: "A starved machine", load: () => import("./starved.ts") },
   kernel: { title: "Microkernel, per message", load: () => import("./kernel.ts") },
