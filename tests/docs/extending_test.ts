@@ -34,3 +34,17 @@ test("its command blocks do what it says", async () => {
     rmSync(folder, { recursive: true, force: true });
   }
 }, 60_000);
+
+test("its test in memory holds", async () => {
+  const [, block = ""] = /^```ts\n([\s\S]*?)^```$/m.exec(page)!;
+  expect(block).toContain("console.assert");
+  const folder = mkdtempSync(join(realpathSync(tmpdir()), "armor-extending-"));
+  try {
+    const text = block.replace('"./mod.ts"', JSON.stringify(join(root, "mod.ts")));
+    const path = join(folder, "block.ts");
+    writeFileSync(path, `console.assert = (held) => { if (!held) throw new Error("not so"); };\n${text}`);
+    await import(path);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
