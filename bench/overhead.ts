@@ -1,19 +1,25 @@
 /**
- * What supervision costs a program: the same work with and without a node of
- * Armor around it, in pairs, in turns.
+ * What supervision costs a program: a program that computes and one that serves
+ * requests, both supervised, while all of Armor runs and while all of it is
+ * stopped, in turns.
  *
  * @module
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Cluster, freePorts, type Measurement, Missing, note, type Row, serverProgram } from "./harness.ts";
+import { nowMs } from "../armors/host/system_clock.ts";
+import { armorProcesses, signal } from "../tests/e2e/processes.ts";
+import { type Cluster, freePorts, type Measurement, Missing, median, note, pause, type Row, serverProgram, withCluster } from "./harness.ts";
 
-const pairs = 24;
+const pairs = 40;
+/** Of each half of a pair. Shorter than what makes anybody suspect anybody. */
+const halfMs = 600;
 
 /**
- * `work N FILE`: N rounds of arithmetic; `ask N FILE PORT`: N requests, one
- * connection each. Writes the nanoseconds it took.
+ * `work FILE`: rounds of arithmetic; `ask FILE PORT`: rounds of requests, one
+ * connection each; for ever. Writes when each round began and ended, in
+ * microseconds since boot.
  */
 const source = `
 #include <arpa/inet.h>
@@ -23,87 +29,94 @@ const source = `
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-static long now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1000000000L + t.tv_nsec; }
+static long now(void) { struct timespec t; clock_gettime(CLOCK_BOOTTIME, &t); return t.tv_sec * 1000000L + t.tv_nsec / 1000; }
 int main(int argc, char **argv) {
-  long rounds = atol(argv[2]), start = now();
+  FILE *file = fopen(argv[2], "w");
   volatile unsigned long sum = 1;
-  if (strcmp(argv[1], "work") == 0) for (long i = 0; i < rounds; i++) sum = sum * 6364136223846793005UL + i;
-  else for (long i = 0; i < rounds; i++) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[4])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    char text[256];
-    int s = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(s, (struct sockaddr *)&at, sizeof at) || write(s, "GET / HTTP/1.0\\r\\n\\r\\n", 18) != 18) return 1;
-    while (read(s, text, sizeof text) > 0) {}
-    close(s);
+  for (;;) {
+    long start = now();
+    if (strcmp(argv[1], "work") == 0) for (long i = 0; i < 15000000; i++) sum = sum * 6364136223846793005UL + i;
+    else for (long i = 0; i < 400; i++) {
+      struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[3])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+      char text[256];
+      int s = socket(AF_INET, SOCK_STREAM, 0);
+      if (connect(s, (struct sockaddr *)&at, sizeof at) || write(s, "GET / HTTP/1.0\\r\\n\\r\\n", 18) != 18) { usleep(10000); close(s); continue; }
+      while (read(s, text, sizeof text) > 0) {}
+      close(s);
+    }
+    fprintf(file, "%ld %ld\\n", start, now());
+    fflush(file);
   }
-  FILE *file = fopen(argv[3], "w");
-  fprintf(file, "%ld\\n", now() - start);
-  return fclose(file);
 }
 `;
 
-/** Rounds that take about half a second here. */
-const rounds = { work: 250_000_000, ask: 8_000 } as const;
-
-export const measure: Measurement = async () => {
-  const cluster = await Cluster.make({ nodes: 1 });
-  try {
+export const measure: Measurement = async () =>
+  await withCluster({ nodes: 1 }, async (cluster) => {
     const folder = cluster.folder("programs");
     const program = join(folder, "overhead");
     writeFileSync(`${program}.c`, source);
     if (spawnSync("cc", ["-O1", "-o", program, `${program}.c`]).status !== 0) throw new Missing("a C compiler (Debian: gcc)");
-    const server = serverProgram(cluster);
     const [port] = await freePorts(1);
+    const submit = async (name: string, ...words: string[]): Promise<void> => {
+      const { status, stderr } = await cluster.nodes[0]!.cli("run", "--name", name, "--", ...words);
+      if (status !== 0) throw new Error(stderr);
+    };
     const rows: Row[] = [];
-    for (const kind of ["work", "ask"] as const) {
-      note(`${kind === "work" ? "computing" : "serving"}, ${pairs} pairs`);
-      const file = join(folder, `${kind}.took`);
-      const words = [program, kind, String(rounds[kind]), file, String(port)];
-      const plain = async (): Promise<number> => {
-        const child = kind === "ask" ? spawn(server[0]!, [...server.slice(1), String(port)], { stdio: "ignore" }) : undefined;
-        try {
-          if (child) await answering(words, file);
-          return await took(words, file);
-        } finally {
-          child?.kill("SIGKILL");
-        }
-      };
-      const supervised = async (): Promise<number> => {
-        const [node] = cluster.nodes;
-        await node!.start();
-        try {
-          const what = kind === "ask" ? [...server, String(port)] : [];
-          if (kind === "ask") await done(node!.cli("run", "--name", "server", "--", ...what));
-          else return await asJob(cluster, words, file);
-          await answering(words, file);
-          return await took(words, file);
-        } finally {
-          await node!.crash();
-          rmSync(node!.dataDir, { recursive: true, force: true });
-        }
-      };
-      const ratios: number[] = [];
-      for (let pair = 0; pair < pairs; pair++) {
-        // In turns, so that what changes on the machine hits both.
-        const [first, second] = pair % 2 === 0 ? [await plain(), await supervised()] : [await supervised(), await plain()];
-        const [without, with_] = pair % 2 === 0 ? [first, second] : [second, first];
-        ratios.push(100 * (with_ / without - 1));
-      }
-      const bound = upperBound(ratios);
-      rows.push({
-        what: kind === "work" ? "a program that computes: its run time under Armor, more than without" : "a program that serves requests: the time for 8,000, more than without",
-        method: `${pairs} pairs in turns, each about half a second, timed by the ${kind === "work" ? "program" : "client"} itself; under Armor: one node, everything of it running`,
-        target: { text: "best estimate < 0.5 %", max: 0.5, of: "median" },
-        unit: "%",
-        values: ratios,
-        holds: { text: `95 % bound of the median ${bound.toFixed(2)} %, target < 2 %`, ok: bound < 2 },
-      });
+
+    note(`computing, ${pairs} pairs`);
+    const worked = join(folder, "worked");
+    await submit("work", program, "work", worked);
+    rows.push(row("a program that computes: its time, more while Armor runs", await inTurns(cluster, worked)));
+    await cluster.nodes[0]!.cli("remove", "work");
+
+    note(`serving, ${pairs} pairs`);
+    const asked = join(folder, "asked");
+    await submit("server", ...serverProgram(cluster), String(port));
+    const client = spawn(program, ["ask", asked, String(port)], { stdio: "ignore" });
+    try {
+      rows.push(row("a program that serves requests: the time of a request, more while Armor runs", await inTurns(cluster, asked)));
+    } finally {
+      client.kill("SIGKILL");
     }
     return rows;
-  } finally {
-    await cluster.end();
+  });
+
+/** Stop and wake all of Armor in turns. @returns Of each pair, by how many percent rounds take longer while it runs. */
+async function inTurns(cluster: Cluster, file: string): Promise<number[]> {
+  const { dataDir } = cluster.nodes[0]!;
+  // What a start leaves to be done is done by then.
+  await pause(6_000);
+  const pids = armorProcesses(dataDir).filter(({ role }) => role !== "shim").map(({ pid }) => pid);
+  const halves: { readonly runs: boolean; readonly fromMs: number; readonly toMs: number }[] = [];
+  for (let half = 0; half < 2 * pairs; half++) {
+    // on, off, off, on: what drifts hits both.
+    const runs = half % 4 === 0 || half % 4 === 3;
+    for (const pid of pids) signal(pid, runs ? "SIGCONT" : "SIGSTOP");
+    const fromMs = nowMs();
+    await pause(halfMs);
+    halves.push({ runs, fromMs, toMs: nowMs() });
   }
-};
+  for (const pid of pids) signal(pid, "SIGCONT");
+  const rounds = readFileSync(file, "utf8").trimEnd().split("\n").map((line) => line.split(" ").map((text) => Number(text) / 1_000) as [number, number]);
+  const timeOf = ({ fromMs, toMs }: { readonly fromMs: number; readonly toMs: number }): number =>
+    median(rounds.filter(([start, end]) => start >= fromMs && end <= toMs).map(([start, end]) => end - start));
+  return Array.from({ length: pairs }, (_, pair) => {
+    const both = [halves[2 * pair]!, halves[2 * pair + 1]!];
+    return 100 * (timeOf(both.find(({ runs }) => runs)!) / timeOf(both.find(({ runs }) => !runs)!) - 1);
+  });
+}
+
+function row(what: string, values: readonly number[]): Row {
+  const bound = upperBound(values);
+  return {
+    what,
+    method: `${pairs} pairs of ${halfMs} ms: one node that supervises it, all of its processes running, and stopped by SIGSTOP; medians of the rounds of each half`,
+    target: { text: "best estimate < 0.5 %", max: 0.5, of: "median" },
+    unit: "%",
+    values,
+    holds: { text: `95 % bound of the median ${bound.toFixed(2)} %, target < 2 %`, ok: bound < 2 },
+  };
+}
 
 /** Upper end of the 95 % interval of the median, by ranks: no shape is assumed. */
 function upperBound(values: readonly number[]): number {
@@ -111,42 +124,3 @@ function upperBound(values: readonly number[]): number {
   const rank = Math.ceil(sorted.length / 2 + 0.98 * Math.sqrt(sorted.length));
   return sorted[Math.min(sorted.length, rank) - 1]!;
 }
-
-async function took(words: readonly string[], file: string): Promise<number> {
-  rmSync(file, { force: true });
-  const child = spawn(words[0]!, words.slice(1), { stdio: "ignore" });
-  const status = await new Promise((ended) => child.on("exit", ended));
-  if (status !== 0) throw new Error(`${words.join(" ")} ended with ${status}`);
-  return Number(readFileSync(file, "utf8"));
-}
-
-/** Wait for the server: one request that is answered. */
-async function answering(words: readonly string[], file: string): Promise<void> {
-  const one = [words[0]!, words[1]!, "1", ...words.slice(3)];
-  for (let tries = 0; ; tries++) {
-    try {
-      return void (await took(one, file));
-    } catch (error) {
-      if (tries > 200) throw error;
-      await new Promise((resume) => setTimeout(resume, 10));
-    }
-  }
-}
-
-async function asJob(cluster: Cluster, words: readonly string[], file: string): Promise<number> {
-  rmSync(file, { force: true });
-  const job = join(cluster.folder("programs"), "job.toml");
-  writeFileSync(job, `name = "work"\nkind = "job"\ncommand = ${JSON.stringify(words[0])}\nargs = ${JSON.stringify(words.slice(1))}\n`);
-  await done(cluster.nodes[0]!.cli("submit", job));
-  for (let tries = 0; !existsSync(file) || readFileSync(file, "utf8") === ""; tries++) {
-    if (tries > 3_000) throw new Error("the job did not end");
-    await new Promise((resume) => setTimeout(resume, 10));
-  }
-  return Number(readFileSync(file, "utf8"));
-}
-
-async function done(command: Promise<{ readonly status: number | null; readonly stderr: string }>): Promise<void> {
-  const { status, stderr } = await command;
-  if (status !== 0) throw new Error(stderr);
-}
-

@@ -22,11 +22,11 @@ export const measure: Measurement = async () =>
     const before = (await cluster.nodes[0]!.events()).at(-1)?.seq ?? 0;
     const count = loopsEach * cpus().length;
     note(`${count} busy loops for ${seconds} s`);
-    const loops: ChildProcess[] = Array.from({ length: count }, () => spawn("sh", ["-c", "while :; do :; done"], { stdio: "ignore" }));
+    const loops: ChildProcess[] = Array.from({ length: count }, () => spawn("timeout", [String(seconds + 10), "sh", "-c", "while :; do :; done"], { stdio: "ignore" }));
     try {
       await pause(seconds * 1_000);
     } finally {
-      for (const loop of loops) loop.kill("SIGKILL");
+      for (const loop of loops) loop.kill("SIGTERM");
     }
     await cluster.settled(cluster.nodes, 60_000);
     const raised = (await cluster.nodes[0]!.events()).filter(({ seq, kind }) => seq > before && alarms.test(kind));
