@@ -34,7 +34,7 @@ export interface NodeProcess extends ArmorProcess {
 export const boundMs = 30_000;
 
 const startWithinMs = 20_000;
-const lookEveryMs = 10;
+const lookEveryMs = 20;
 const commandWithinMs = 30_000;
 /** A service manager's pause before it starts a unit again. */
 const managerPauseMs = 100;

@@ -26,7 +26,7 @@ const { values } = parseArgs({
     life: { type: "string" },
     nodes: { type: "string", default: "1,2,3" },
     "at-once": { type: "string", default: "2" },
-    "per-life": { type: "string", default: "30" },
+    "per-life": { type: "string", default: "40" },
     minutes: { type: "string", default: "1000" },
     /** Of `outside`, `seams` and `state`. */
     faults: { type: "string", default: "outside,seams" },
