@@ -51,7 +51,7 @@ export class Channels {
     return channel;
   }
 
-  /** The armor starts: what a checkpoint brought waits its time anew. */
+  /** The armor starts: what a checkpoint brought has its deadline still, and without one its time anew. */
   begin(nowMs: number): void {
     for (const channel of this.#channels.values()) channel.begin(nowMs, (body) => waitMs(decode(body) as Message));
   }
@@ -99,8 +99,9 @@ export class Channels {
     if (channel.room(lane) === 0) return false;
     if (channel.dirty === "agreement") this.stageAgreement(draft, channel);
     const forMs = waitMs(message);
-    const sequence = channel.enqueue(lane, body, forMs === undefined ? undefined : nowMs + forMs);
-    (draft.sent ??= []).push({ peer, lane, sequence, body });
+    const sequence = channel.enqueue(lane, body, forMs === undefined ? undefined : nowMs + forMs, message.deadlineMs !== undefined);
+    const deadline = message.deadlineMs === undefined ? {} : { deadlineAtMs: nowMs + message.deadlineMs };
+    (draft.sent ??= []).push({ peer, lane, sequence, body, ...deadline });
     return true;
   }
 

@@ -30,6 +30,8 @@ export interface OutboxEntry {
   readonly sequence: number;
   /** The message in CBOR, as it travels. */
   readonly body: Uint8Array;
+  /** When its deadline passes, by the clock of the boot in which it was sent; after another boot it counts as passed. */
+  readonly deadlineAtMs?: number;
 }
 
 /** A number for each lane. */

@@ -95,11 +95,12 @@ export class DurableState {
       channel.acked = acked;
       channel.outbox = channel.outbox.filter(({ lane, sequence }) => sequence > acked[lane]);
     }
-    for (const { peer, lane, sequence, body } of record.sent ?? []) {
+    for (const { peer, ...entry } of record.sent ?? []) {
+      const { lane, sequence } = entry;
       const channel = this.#channel(peer, record);
       invariant(sequence === channel.next[lane], `message ${sequence} to "${peer}" is out of order`);
       channel.next[lane] = sequence + 1;
-      channel.outbox.push({ lane, sequence, body });
+      channel.outbox.push(entry);
     }
     for (const { peer, lane, sequence } of record.handled ?? []) this.#channel(peer, record).marks[lane] = sequence;
     for (const peer of record.forgotten ?? []) this.channels.delete(peer);

@@ -25,6 +25,8 @@ interface Waiting {
   sequence: number;
   readonly body: Uint8Array;
   deadlineAtMs: number | undefined;
+  /** Its sender's deadline, which outlives the process; the others are as long as a receiver may take. */
+  readonly keptAtMs: number | undefined;
 }
 
 /** What a received frame means to the microkernel. */
@@ -118,20 +120,24 @@ export class ReliableChannel {
       this.#acked[lane] = saved.acked[lane];
     }
     this.#savedAcked = { ...saved.acked };
-    for (const { lane, sequence, body } of saved.outbox) {
-      this.#outbox[lane].push({ sequence, body, deadlineAtMs: undefined });
+    for (const { lane, sequence, body, deadlineAtMs: keptAtMs } of saved.outbox) {
+      this.#outbox[lane].push({ sequence, body, deadlineAtMs: undefined, keptAtMs });
       // Beyond what may leave ahead of a commit, under numbers that still hold, it is certain that nothing has left.
       if (this.#rewoundAt || sequence <= saved.acked[lane] + aheadMax) this.#transmitted[lane] += 1;
     }
   }
 
-  /** Restored messages have their time anew: a checkpoint holds no absolute times. `waitMs`: of a message. */
+  /**
+   * Restored messages have their deadline still; it has passed if there is more left than there ever was: the clock is
+   * of another boot. Those without one have their time anew. `waitMs`: of a message.
+   */
   begin(nowMs: number, waitMs: (body: Uint8Array) => number | undefined): void {
     for (const lane of lanes) {
       for (const entry of this.#outbox[lane]) {
         const ms = waitMs(entry.body);
         if (ms === undefined) continue;
-        entry.deadlineAtMs = nowMs + ms;
+        const leftMs = (entry.keptAtMs ?? nowMs + ms) - nowMs;
+        entry.deadlineAtMs = leftMs > ms ? nowMs - 1 : nowMs + leftMs;
         this.#deadlineAtMs = Math.min(this.#deadlineAtMs, entry.deadlineAtMs);
       }
     }
@@ -147,11 +153,11 @@ export class ReliableChannel {
     return this.#outbox.system.length > 0 || this.#outbox.user.length > 0;
   }
 
-  /** Queue an encoded message; the caller has checked {@link room}. @returns Its number. */
-  enqueue(lane: Lane, body: Uint8Array, deadlineAtMs: number | undefined): number {
+  /** Queue an encoded message; the caller has checked {@link room}. `kept`: its deadline outlives the process. @returns Its number. */
+  enqueue(lane: Lane, body: Uint8Array, deadlineAtMs: number | undefined, kept = false): number {
     invariant(this.room(lane) > 0, `outbox to "${this.peer}" overflows`);
     const sequence = this.#next[lane]++;
-    this.#outbox[lane].push({ sequence, body, deadlineAtMs });
+    this.#outbox[lane].push({ sequence, body, deadlineAtMs, keptAtMs: kept ? deadlineAtMs : undefined });
     if (deadlineAtMs !== undefined) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, deadlineAtMs);
     return sequence;
   }
@@ -299,7 +305,7 @@ export class ReliableChannel {
   /** The durable part. */
   snapshot(): ChannelSnapshot {
     const outbox: OutboxEntry[] = lanes.flatMap((lane) =>
-      this.#outbox[lane].map(({ sequence, body }) => ({ lane, sequence, body }))
+      this.#outbox[lane].map(({ sequence, body, keptAtMs }) => ({ lane, sequence, body, ...(keptAtMs !== undefined && { deadlineAtMs: keptAtMs }) }))
     );
     return {
       peer: this.peer,

@@ -252,3 +252,40 @@ describe("rewind", () => {
     expect(network.state<{ notes: unknown[] }>("log", "event-log").notes.length).toBe(1);
   });
 });
+
+describe("a deadline outlives its process", () => {
+  /** `a` sends to `b`, which cannot be reached, dies and is started again. @returns What has become of it when the way is free after `waitMs`. */
+  const sendAcrossRestart = (waitMs: number, rebooted = false): { taken: number; failed: readonly string[] } => {
+    const network = new KernelNetwork(7);
+    for (const id of ["a", "b"]) network.add(id, [ledger]);
+    network.faults = { ...kindNetwork, reorder: true };
+    network.advance(1_000_000);
+    network.cut.add("a b");
+    network.local("a", "ledger.send", { token: "t", to: "b", deadlineMs: 5_000 });
+    network.crashAfter("a", 0);
+    if (rebooted) {
+      // The clock of another boot begins anew.
+      network.crashAfter("b", 0);
+      network.nowMs = 1_000;
+      network.restart("b");
+    }
+    network.restart("a");
+    network.advance(waitMs);
+    network.cut.clear();
+    network.advance(20_000);
+    const state = (id: string): Ledger => network.armor(id).kernel!.state("ledger") as unknown as Ledger;
+    return { taken: state("b").taken.length, failed: state("a").failed };
+  };
+
+  test("in time it takes effect", () => {
+    expect(sendAcrossRestart(2_000)).toEqual({ taken: 1, failed: [] });
+  });
+
+  test("too late it comes back and has no effect", () => {
+    expect(sendAcrossRestart(6_000)).toEqual({ taken: 0, failed: ["t"] });
+  });
+
+  test("after another boot nobody knows how late it is: it comes back", () => {
+    expect(sendAcrossRestart(100, true)).toEqual({ taken: 0, failed: ["t"] });
+  });
+});
