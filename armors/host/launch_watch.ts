@@ -24,6 +24,8 @@ export type LaunchExit = {
 
 /** A shim that lives gets this long to write the status of its dead program. */
 const statusWithinMs = 1_000;
+/** What was killed is gone by then. */
+const endWithinMs = 2_000;
 
 /**
  * Call `onExit` once, when the program of a launch record has ended. Works for
@@ -115,6 +117,16 @@ function launchExit(state: Watched): LaunchExit | undefined {
 /** A record without a program: its shim, or the copy of it that becomes the program, may still be at work. */
 function isStarting(record: string): boolean {
   return findByArguments((args) => isShimArgv(args, record)).length > 0;
+}
+
+/** Kill what works for a record that names no program: the shim, also a stopped one, and its copy that was to become the program. */
+export async function endStarting(record: string): Promise<void> {
+  for (let waited = 0; waited < endWithinMs; waited += 20) {
+    const left = findByArguments((args) => isShimArgv(args, record));
+    if (left.length === 0) return;
+    for (const pid of left) kill(pid, "SIGKILL");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 function isShim(pid: number, record: string): boolean {

@@ -18,7 +18,7 @@ import { ApplicationApi } from "./application_api.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readIdentity } from "./identity.ts";
 import { type LaunchRecord, listLaunches, pruneLaunches, readLaunchRecord } from "./launch_record.ts";
-import { type LaunchExit, watchLaunch } from "./launch_watch.ts";
+import { endStarting, type LaunchExit, watchLaunch } from "./launch_watch.ts";
 import { launch, type LaunchOutcome } from "./launcher.ts";
 import { LogKeeper } from "./log_keeper.ts";
 import { sweepLogs } from "./log_sweep.ts";
@@ -47,6 +47,8 @@ export interface ProgramSystem {
   signal(program: ProcessIdentity, signal: NodeJS.Signals): boolean;
   killGroup(program: ProcessIdentity, timeoutMs: number): Promise<boolean>;
   stop(program: ProcessIdentity, graceMs: number): Promise<unknown>;
+  /** End what is still at work on a launch that has no program yet. */
+  endStarting(instance: string, number: number): Promise<void>;
   /** Let a program that is about to start, or was adopted, speak to Armor. */
   serve(instance: string, number: number, application: Application, onProgress: () => void): Promise<void>;
   /** That program has ended. */
@@ -72,6 +74,10 @@ type Watched = {
 
 type Local = (op: string, payload: Payload) => void;
 type LaunchArgs = { readonly id: string; readonly launch: number; readonly application: Application };
+/** A launch that another life of this armor began has this long to have a program. */
+const startWithinMs = 5_000;
+const startLookMs = 20;
+
 type AdoptArgs = LaunchArgs & { readonly boot: string; readonly stopping: boolean; readonly graceMs: number };
 
 /** Launch records kept of each instance. */
@@ -148,7 +154,7 @@ export function programHost(system: ProgramSystem): {
     else local("program.exited", { id, launch: number, status: 127, reason: outcome.reason });
   };
 
-  const adopt = (args: AdoptArgs, local: Local): void => {
+  const adopt = (args: AdoptArgs, local: Local, waitedMs = 0): void => {
     const { id, launch: number, boot, stopping, graceMs } = args;
     const record = system.record(id, number);
     if (record?.state === "ended") {
@@ -159,13 +165,23 @@ export function programHost(system: ProgramSystem): {
     }
     if (record === undefined) return void start(args, local, true);
     if (record.program === undefined) {
-      // The shim is at work, or died between its two lines.
-      clock.after(20, () => adopt(args, local));
+      // The shim is at work, or stopped, or died between its two lines.
+      if (waitedMs < startWithinMs) clock.after(startLookMs, () => adopt(args, local, waitedMs + startLookMs));
+      else void giveUp(args, local);
       return;
     }
     local("program.started", { id, launch: number, process: record.program });
     watch(args, record.program, local, true);
     if (stopping) void system.stop(record.program, graceMs);
+  };
+
+  const giveUp = async (args: AdoptArgs, local: Local): Promise<void> => {
+    const { id, launch: number } = args;
+    await system.endStarting(id, number);
+    // It may have written it with its last breath.
+    const record = system.record(id, number);
+    if (record?.program !== undefined || record?.state === "ended") return adopt(args, local);
+    local("program.exited", { id, launch: number, status: null, unknown: true, adopted: true, reason: "the launch shim did not start its program" });
   };
 
   const ask = ({ id, launch: number, application }: LaunchArgs, local: Local): void => {
@@ -278,6 +294,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
     signal: signalGroup,
     killGroup,
     stop: (program, graceMs) => stopGracefully(program, { graceMs }),
+    endStarting: (instance, number) => endStarting(data.launch(instance, number)),
     serve: async (instance, number, { name, user }, onProgress) => {
       try {
         await apiNow()?.serve({ instance, application: name, node, launch: number }, user === null ? undefined : findUser(user), onProgress);

@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { openDataDir } from "../../armors/host/data_dir.ts";
 import { listLaunches, parseLaunchRecord, pruneLaunches, readLaunchRecord } from "../../armors/host/launch_record.ts";
 import { quote, shimArgv, shimScript, shimStatus } from "../../armors/host/launch_shim.ts";
-import { type LaunchExit, watchLaunch } from "../../armors/host/launch_watch.ts";
+import { endStarting, type LaunchExit, watchLaunch } from "../../armors/host/launch_watch.ts";
 import { launch, type LaunchOptions, type LaunchOutcome } from "../../armors/host/launcher.ts";
 import { isGroupAlive, killGroup, signalGroup, stopGracefully } from "../../armors/host/process_group.ts";
 import { confirmGone, identify, isAlive, killAndConfirm, programState, readArguments, readProcess } from "../../armors/host/process_table.ts";
@@ -334,4 +334,18 @@ test("quote() keeps every word one word", () => {
   const words = ["", "a b", "it's", "'", "''", "$(id)", "`id`", "\\", "\n", "-n", "*"];
   const script = `for word in ${words.map(quote).join(" ")}; do printf '%s\\0' "$word"; done`;
   expect(spawnSync("/bin/sh", ["-c", script], { encoding: "utf8" }).stdout.split("\0").slice(0, -1)).toEqual(words);
+});
+
+test("endStarting() ends a stopped shim that has not started its program, and nothing else", async () => {
+  const record = join(temporary.folder(), "1");
+  const shim = (path: string) => spawn("sh", ["-c", "read line", "--data-dir", "/x", path], { stdio: ["pipe", "ignore", "ignore"] });
+  const [stopped, other] = [shim(record), shim(`${record}0`)];
+  temporary.defer(() => [stopped, other].forEach((child) => child.kill("SIGKILL")));
+  await until(() => [stopped, other].every(({ pid }) => readArguments(pid!).includes("--data-dir")), "both run");
+  process.kill(stopped.pid!, "SIGSTOP");
+  const gone = new Promise((resolve) => stopped.once("exit", (_code, signal) => resolve(signal)));
+  await endStarting(record);
+  expect(await gone).toBe("SIGKILL");
+  expect(other.exitCode).toBeNull();
+  expect(other.signalCode).toBeNull();
 });

@@ -5,6 +5,33 @@ import { programHost, type ProgramSystem } from "../../armors/host/program_host.
 
 const program = (pid: number): ProcessIdentity => ({ pid, startTicks: 1, bootId: "boot" });
 
+test.each([
+  ["that was never started", [{ state: "starting", shim: 9 }], ["exited unknown"]],
+  ["that its shim wrote down with its last breath", [{ state: "starting", shim: 9 }, { state: "running", shim: 9, program: program(7) }], ["started 7"]],
+] as [string, LaunchRecord[], string[]][])("a launch found half done is given up after a while: a program %s", async (_what, records, expected) => {
+  const told: string[] = [];
+  let nowMs = 0;
+  let ended = 0;
+  const due: (() => void)[] = [];
+  const system: Partial<ProgramSystem> = {
+    clock: { nowMs: () => nowMs, after: (delayMs, run) => (due.push(() => ((nowMs += delayMs), run())), () => {}), every: () => () => {} },
+    bootId: () => "boot",
+    record: () => records[Math.min(ended, records.length - 1)],
+    endStarting: async () => void (ended += 1),
+    isAlive: () => true,
+    onExit: () => {},
+    serve: async () => {},
+    keepLog: () => () => {},
+  };
+  const args = { id: "web.0", launch: 1, application: {}, boot: "boot", stopping: false, graceMs: 0 };
+  programHost(system as ProgramSystem).command({ kind: "program.adopt", args } as never, (op, payload = {}) => {
+    told.push(op === "program.exited" ? `exited ${payload["unknown"] === true ? "unknown" : ""}` : `started ${(payload["process"] as { pid: number }).pid}`);
+  });
+  for (let turns = 0; turns < 1_000 && due.length > 0; turns++) due.shift()!();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect({ told, ended, waitedMs: nowMs }).toEqual({ told: expected, ended: 1, waitedMs: 5_000 });
+});
+
 test("a sweep ends the living program of an instance that does not belong here, and no other", () => {
   const records: { readonly [instance: string]: readonly LaunchRecord[] } = {
     "kept.0": [{ state: "running", program: program(1) }],

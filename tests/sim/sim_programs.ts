@@ -60,6 +60,12 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
       signal(program, "SIGTERM");
       if (!await process.confirmGone(() => !find(program), graceMs)) await killGroup(program, 5_000);
     },
+    endStarting: async (instance, number) => {
+      const pid = disk.launchesOf(instance).get(number)?.record.shim;
+      const shim = pid === undefined ? undefined : machine.byPid(pid);
+      if (shim?.role === "shim" && shim.name === instance) shim.signal("SIGKILL");
+      await process.later(1, () => {});
+    },
     serve: async () => {},
     unserve: () => {},
     retain: () => {},

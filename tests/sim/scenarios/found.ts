@@ -27,4 +27,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 643, found: "a daemon crashed while its node ended; its successor joined again, was hit by the order to end and left a failed member behind" },
   { seed: 624, found: "a node that was to leave got the FTM when no other was up; nobody took the FTM over later, and it drained for ever" },
   { seed: 661, found: "a slow way and a closed connection: the FTM called a node failed of which it had missed no reply, and nothing called it alive again" },
+  { seed: 57, found: "a refused stop stayed in a daemon's outbox without its deadline; after a power cut the next FTM stopped what had been submitted since" },
+  { seed: 726, found: "a shim was stopped before it had started its program and its execution armor died; the next one waited for the program for ever" },
 ];
