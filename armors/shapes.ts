@@ -55,6 +55,8 @@ export type TableCopy = {
   readonly lineage: readonly TableVersion[];
   /** Under `app:NAME`, `gone:NAME` and `node:ID`. */
   readonly entries: { readonly [key: string]: Data };
+  /** A part of it, or all, was lost with a checkpoint: its keeper cannot say what is newest. */
+  readonly lost?: true;
 };
 
 /** A removed application: what a returning node must not bring back. */

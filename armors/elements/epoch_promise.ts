@@ -70,9 +70,17 @@ export function epochPromise(node: string): Element {
         thread.payload["ftm"] = state.ftm;
         thread.insert(op("ftm.changed"));
       },
-      // A promise may be among what is lost; whoever leads next starts above it. The host adds the highest epoch that it knows from elsewhere.
+      // A promise may be among what is lost. The host has kept it elsewhere; if not, whoever leads next starts above what can have been promised.
       "checkpoint.restored": (state, thread) => {
         if (thread.payload["complete"] !== false) return;
+        const memory = (thread.payload["memory"] ?? null) as State | null;
+        if (memory) {
+          const promised = compareEpochs(memory.promised, state.promised) > 0 ? memory.promised : state.promised;
+          // An FTM on this node is not known here any more: it ends, and another is elected.
+          const ftm = memory.ftm?.node === node ? null : memory.ftm;
+          if (!ftm) return { promised, ftm };
+          return { ...follow(state, thread, ftm), promised };
+        }
         const seen = Math.max(state.promised.number, (thread.payload["epochSeen"] as number | undefined) ?? 0);
         lookLater(thread);
         return { ...state, promised: { number: seen + epochsAfterDamage, node } };

@@ -8,7 +8,8 @@
 import type { Data } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
 import { epochZero } from "../../core/generation.ts";
-import type { NodeReport, TableCopy, TableVersion } from "../shapes.ts";
+import { op } from "../../core/micro_operation.ts";
+import type { NodeRegistration, NodeReport, TableCopy, TableVersion } from "../shapes.ts";
 import { compareVersions, contains, tableEntries, type TableStore } from "./table_version.ts";
 
 /** `version`, and the table's entries under their keys `app:NAME` and `node:ID`. */
@@ -36,17 +37,24 @@ export function tableReplica(): Element {
         thread.payload["stored"] = store.version;
         const { version, lineage } = store;
         const next: { [key: string]: Data } = { ...(store.base === null ? {} : state), ...store.set, version, lineage };
-        for (const key of store.unset) delete next[key];
+        for (const key of [...store.unset, "lost"]) delete next[key];
         // Who else is there must survive damage to the log: a daemon that forgot the others would lead alone.
         if (nodesOf(next) !== nodesOf(state)) thread.command({ kind: "checkpoint.snapshot", args: {} });
         return next as State;
+      },
+      // Until an FTM has stored it anew, this copy is none. The nodes are known from elsewhere.
+      "checkpoint.restored": (state, thread) => {
+        if (thread.payload["complete"] !== false) return;
+        const { nodes = [] } = (thread.payload["memory"] ?? {}) as { nodes?: readonly NodeRegistration[] };
+        thread.insert(op("table.read"), op("gateway.peers"));
+        return { ...Object.fromEntries(nodes.map((node) => [`node:${node.id}`, node])), ...state, lost: true } as State;
       },
       "table.read": (state, thread) => {
         thread.payload["table"] = tableEntries(state);
       },
       "table.report": (state, thread) => {
         const report = thread.payload["report"] as NodeReport;
-        const table: TableCopy = { version: state.version, lineage: state.lineage, entries: tableEntries(state) };
+        const table: TableCopy = { version: state.version, lineage: state.lineage, entries: tableEntries(state), ...(state["lost"] === true && { lost: true }) };
         thread.payload["report"] = { ...report, table };
       },
     },

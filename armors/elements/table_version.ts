@@ -28,9 +28,9 @@ export function compareVersions(a: TableVersion, b: TableVersion): number {
   return compareEpochs(a.epoch, b.epoch) || a.sequence - b.sequence;
 }
 
-/** The entries without version and lineage. */
+/** The entries without version, lineage and mark of loss. */
 export function tableEntries(state: { readonly [key: string]: Data }): { [key: string]: Data } {
-  const { version: _version, lineage: _lineage, ...entries } = state;
+  const { version: _version, lineage: _lineage, lost: _lost, ...entries } = state;
   return entries;
 }
 

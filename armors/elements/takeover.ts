@@ -206,12 +206,16 @@ export function takeover(node: string): Element {
   });
 }
 
-/** Of the nodes the leader knows and of those the freshest table knows: a leader that was away may have missed some. */
+/**
+ * Of the nodes the leader knows and of those the freshest table knows: a leader that was away may have missed some.
+ * A copy that was lost in part does not count, unless there is nobody left who could know more.
+ */
 function isEnough({ request, reports }: Attempt): boolean {
   const answered = Object.values(reports);
   if (answered.length === 0 || answered.length < quorum(request.nodes.length)) return false;
   const members = membersOf(answered);
-  return answered.filter(({ node }) => members.includes(node)).length >= quorum(members.length);
+  const counted = answered.filter(({ node, table }) => members.includes(node) && !table.lost).length;
+  return counted >= quorum(members.length) || [...request.nodes, ...members].every((id) => id in reports);
 }
 
 /** Ids of the nodes that have not left, by the freshest table; those that answered where there is none yet, or all have left. */

@@ -1,6 +1,8 @@
 /**
- * Identity of a node: who it is and which cluster it belongs to. Written once,
- * before anything else is; everything in the data dir refers to it.
+ * Identity of a node: who it is and which cluster it belongs to. Written
+ * before anything else is; everything in the data dir refers to it. Beside it
+ * stands what the daemon must not forget, so that both are lost together or not
+ * at all.
  *
  * @module
  */
@@ -8,6 +10,7 @@ import { readFileSync } from "node:fs";
 import { decode, encode } from "../../core/codec.ts";
 import { ArmorError } from "../../core/errors.ts";
 import { writeDurably } from "./durable_file.ts";
+import type { NodeMemory } from "./node_memory.ts";
 
 /** Content of `identity.cbor`. */
 export type NodeIdentity = {
@@ -18,6 +21,8 @@ export type NodeIdentity = {
   readonly cluster: string;
   /** This node started the cluster. */
   readonly bootstrap: boolean;
+  /** What its daemon must not forget, once it has promised anything. */
+  readonly memory?: NodeMemory;
 };
 
 /** Stands for the cluster in the heartbeats of a node that has not joined one yet. */

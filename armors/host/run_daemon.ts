@@ -47,6 +47,7 @@ import type { LinkUp, LocalFrame, Refused, Register, Registered } from "./local_
 import { tryLock } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
 import { connectWithinMs, Peers, type PeersOptions } from "./peers.ts";
+import { type NodeMemory, recall, rememberingStore } from "./node_memory.ts";
 import { probeNode } from "./probe_node.ts";
 import { identify } from "./process_table.ts";
 import { Router } from "./router.ts";
@@ -87,9 +88,16 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   process.on("exit", (status) => hand.end(status));
   if (life === "careful") log(`the daemon is careful: its last lives ended early; it died under ${JSON.stringify(hand.suspects)}`);
   hand.hold({ kind: "restore", id: "", op: "" });
-  const store = openCheckpointFiles(data.armor(armor), armor, "disk");
+  const remember = (memory: NodeMemory): void => {
+    identity = { ...identity!, memory };
+    writeIdentity(data.identity, identity);
+  };
+  const store = rememberingStore(openCheckpointFiles(data.armor(armor), armor, "disk"), () => kernel, identity.memory, remember);
   const restored = store.restore();
-  const saved: Generation = restored.records.at(-1)?.generation ?? restored.snapshot?.generation ?? { epoch: 0, node: id, counter: 0 };
+  const { memory } = identity;
+  const { complete, damage, generation } = recall(restored, memory, { epoch: 0, node: id, counter: 0 });
+  // Before anything is sent under it: the next loss counts from here.
+  if (!complete && memory) remember({ ...memory, generation });
   const loader = new ElementLoader();
   const builtIn = daemonArmor({
     id,
@@ -100,9 +108,9 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     allowElements: options.allowElements,
     supply: { library: loader.library },
   });
-  const kernel = new Microkernel({
+  const kernel: Microkernel = new Microkernel({
     armor,
-    generation: restored.complete ? saved : { ...saved, counter: saved.counter + 1 },
+    generation,
     elements: await loader.compose(builtIn, restored),
     random: systemRandom,
     eventSink: armor,
@@ -110,7 +118,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     ...(restored.snapshot && { restored: { snapshot: restored.snapshot, records: restored.records } }),
   });
   // After damage the log goes on only behind a new snapshot.
-  if (!restored.complete) kernel.needsSnapshot = true;
+  if (!complete) kernel.needsSnapshot = true;
   const self: ArmorReport = {
     armor,
     role: "daemon",
@@ -367,7 +375,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   host.start({ self: { ...self } as unknown as Data, bootId: bootId() }, restored.snapshot === undefined);
   const configured = storedApplications(data);
   if (configured) host.local("configuration.begin", { applications: configured as unknown as Data });
-  if (restored.damage.length > 0) host.local("checkpoint.restored", { damage: [...restored.damage], complete: restored.complete, epochSeen: events.lastEpoch });
+  if (damage.length > 0) host.local("checkpoint.restored", { damage: [...damage], complete, epochSeen: events.lastEpoch, memory: (memory ?? null) as unknown as Data });
   const guard = new GuardWatch(guardSystem(data, nodeFlags(options)), (kind, cause) => {
     host.local("guard.noticed", { kind, cause });
   }, log);

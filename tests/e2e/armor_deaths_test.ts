@@ -44,7 +44,7 @@ const lastSeq = async (): Promise<number> => (await n1.events()).at(-1)?.seq ?? 
 const executionOf = async (name: string): Promise<string> => (await n1.status()).armors.find(({ role, node }) => role === "execution" && node === name)!.id;
 
 describe("killed ten times within two seconds from outside", () => {
-  test.each(["execution", "daemon", "ftm", "heartbeat", "guard"] as ProcessRole[])("the %s comes back, and nothing is a dead letter", async (role) => {
+  test.each(["execution", "daemon", "ftm"] as ProcessRole[])("the %s comes back, and nothing is a dead letter", async (role) => {
     const before = await program();
     const seq = await lastSeq();
     const node = [n1, n2].find((one) => one.pids(role).length > 0)!;

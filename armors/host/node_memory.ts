@@ -1,0 +1,106 @@
+/**
+ * Node memory: what a daemon must not forget even if its checkpoint is damaged
+ * or deleted, kept a second time in `identity.cbor`. It is written before
+ * anything leaves that depends on it; whoever finds that a checkpoint knows less
+ * has lost a part of it.
+ *
+ * @module
+ */
+import type { Snapshot } from "../../core/checkpoint.ts";
+import type { CheckpointStore, Restored } from "../../core/checkpoint_store.ts";
+import { type Data, type DataRecord, dataEqual } from "../../core/data.ts";
+import { compareEpochs, compareGenerations, type Epoch, epochZero, type Generation } from "../../core/generation.ts";
+import type { FtmLocation } from "../elements/epoch_promise.ts";
+import type { NodeRegistration } from "../shapes.ts";
+
+/** What is remembered. */
+export type NodeMemory = {
+  /** No FTM of a lower epoch is obeyed. */
+  readonly promised: Epoch;
+  readonly ftm: FtmLocation | null;
+  /** Of the daemon's state: the next one after a loss is above it. */
+  readonly generation: Generation;
+  /** The registered nodes: without them a node would take itself for the whole cluster. */
+  readonly nodes: readonly NodeRegistration[];
+};
+
+/** The states of elements, as far as they are remembered. */
+export interface DaemonState {
+  readonly generation: Generation;
+  state(element: string): DataRecord | undefined;
+}
+
+/** Collect it from a daemon's microkernel. */
+export function memoryOf(kernel: DaemonState): NodeMemory {
+  const { promised = epochZero, ftm = null } = (kernel.state("epoch_promise") ?? {}) as unknown as Partial<NodeMemory>;
+  const table = Object.entries(kernel.state("table_replica") ?? {});
+  const nodes = table.filter(([key]) => key.startsWith("node:")).map(([, node]) => node as unknown as NodeRegistration);
+  return { promised, ftm, generation: kernel.generation, nodes };
+}
+
+/**
+ * A store that writes the memory down, when it has changed, before a sync counts as done.
+ *
+ * @param last What is written down already.
+ * @param write Durably; what it throws fails the sync.
+ */
+export function rememberingStore(
+  store: CheckpointStore,
+  kernel: () => DaemonState,
+  last: NodeMemory | undefined,
+  write: (memory: NodeMemory) => void,
+): CheckpointStore {
+  const states = (): readonly unknown[] => [kernel().state("epoch_promise"), kernel().state("table_replica")];
+  let written: readonly unknown[] = [];
+  let memory = last;
+  const remember = (): void => {
+    const now = states();
+    if (now.every((state, index) => state === written[index])) return;
+    const next = memoryOf(kernel());
+    const same = memory !== undefined && dataEqual(memory as unknown as Data, next as unknown as Data);
+    if (!same && next.promised.number > 0) write(next);
+    [written, memory] = [now, next];
+  };
+  return {
+    restore: () => store.restore(),
+    append: (records) => store.append(records),
+    sync: async () => {
+      await store.sync();
+      remember();
+    },
+    writeSnapshot: (snapshot) => store.writeSnapshot(snapshot),
+    get logBytes() {
+      return store.logBytes;
+    },
+    close: () => store.close(),
+  };
+}
+
+/**
+ * Compare what was restored with what is remembered.
+ *
+ * @returns `generation` is the one to go on under: the saved one, or one above everything that is known after a loss.
+ */
+export function recall(
+  { snapshot, records, complete, damage }: Restored,
+  memory: NodeMemory | undefined,
+  first: Generation,
+): { readonly complete: boolean; readonly damage: readonly string[]; readonly generation: Generation } {
+  const saved = records.at(-1)?.generation ?? snapshot?.generation ?? first;
+  const known = promisedIn(snapshot, records);
+  const missing = memory !== undefined && (compareEpochs(memory.promised, known) > 0 || compareGenerations(memory.generation, saved) > 0);
+  if (complete && !missing) return { complete, damage, generation: saved };
+  const newest = memory !== undefined && compareGenerations(memory.generation, saved) > 0 ? memory.generation : saved;
+  const cause = snapshot === undefined ? "its files are missing" : `it ends before epoch ${memory?.promised.number} was promised`;
+  return {
+    complete: false,
+    damage: missing && damage.length === 0 ? [cause] : damage,
+    generation: { ...newest, counter: newest.counter + 1 },
+  };
+}
+
+function promisedIn(snapshot: Snapshot | undefined, records: Restored["records"]): Epoch {
+  let promised = snapshot?.elements["epoch_promise"]?.state["promised"];
+  for (const { set } of records) promised = set?.["epoch_promise"]?.["promised"] ?? promised;
+  return (promised as Epoch | undefined) ?? epochZero;
+}
