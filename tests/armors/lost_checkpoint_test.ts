@@ -69,7 +69,8 @@ describe("a daemon that has lost its checkpoint", () => {
 });
 
 describe("a takeover of three nodes", () => {
-  const table = (sequence: number, lost = false): TableCopy => ({ version: { epoch: { number: sequence === 0 ? 0 : 1, node: "a" }, sequence }, lineage: [], entries: {}, ...(lost && { lost: true }) });
+  const entries = Object.fromEntries(["a", "b", "c"].map((id) => [`node:${id}`, node(id)]));
+  const table = (sequence: number, lost = false): TableCopy => ({ version: { epoch: { number: sequence === 0 ? 0 : 1, node: "a" }, sequence }, lineage: [], entries, ...(lost && { lost: true }) });
 
   /** @returns The nodes whose tables the new FTM starts from, or nothing if it is not installed. */
   function takeOver(tables: { readonly [node: string]: TableCopy }): string[] | undefined {
