@@ -18,6 +18,7 @@ import { invariant } from "../../core/invariant.ts";
 import type { ArmorId } from "../../core/micro_operation.ts";
 import type { LogEnd, LogHeader } from "./checkpoint_content.ts";
 import { listCheckpoints, logName, type ReadCheckpoints, readCheckpoints, snapshotName } from "./checkpoint_restore.ts";
+import { missingSince, ReachedMark } from "./reached_mark.ts";
 import { frameRecord } from "./record_frame.ts";
 
 /**
@@ -37,7 +38,7 @@ export function setAside(folder: string): void {
   rmSync(aside, { recursive: true, force: true });
   mkdirSync(aside, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(folder)) {
-    if (/^\d{8}\.cbor(seq)?$/.test(name) || name === "hand") renameSync(join(folder, name), join(aside, name));
+    if (/^\d{8}\.cbor(seq)?$/.test(name) || name === "hand" || name === "reached") renameSync(join(folder, name), join(aside, name));
   }
 }
 
@@ -55,7 +56,9 @@ class CheckpointFiles implements CheckpointStore {
   /** Number of the last snapshot known to be readable; older files may go when a newer one is. */
   #good = 0;
   #commit = 0;
+  #generation: Generation | undefined;
   #logBytes = 0;
+  readonly #mark: ReachedMark;
   /** Why nothing may be appended until the next snapshot. */
   #blocked: CheckpointError | undefined;
   /** Something was appended since the last sync began. */
@@ -65,6 +68,7 @@ class CheckpointFiles implements CheckpointStore {
 
   constructor(readonly folder: string, readonly armor: ArmorId, readonly durability: DurabilityClass) {
     wrap(`Cannot make folder ${JSON.stringify(folder)}`, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+    this.#mark = new ReachedMark(join(folder, "reached"));
   }
 
   get logBytes(): number {
@@ -79,14 +83,20 @@ class CheckpointFiles implements CheckpointStore {
     this.#good = read.base;
     this.#logBytes = read.logBytes;
     this.#blocked = undefined;
-    this.#commit = read.records.at(-1)?.commit ?? read.snapshot?.commit ?? 0;
-    if (read.complete && read.snapshot !== undefined) this.#continueLog(read, read.snapshot);
-    else if (!read.complete) {
+    const reached = read.records.at(-1) ?? read.snapshot;
+    this.#commit = reached?.commit ?? 0;
+    this.#generation = reached?.generation;
+    const missing = missingSince(reached, this.#mark.read());
+    const complete = read.complete && !missing;
+    if (complete && read.snapshot !== undefined) this.#continueLog(read, read.snapshot);
+    else if (!complete) {
       // What is missing must stay visible until a snapshot has made a new beginning.
       this.#blocked = new CheckpointError("damaged", `Cannot append to checkpoint of "${this.armor}": it is damaged and a snapshot is needed first`);
     }
-    const { snapshot, records, complete, damage } = read;
-    return { snapshot, records, complete, damage };
+    const { snapshot, records, damage } = read;
+    // Damage that was found says it already.
+    const cut = missing && read.complete ? [`it ends at commit ${this.#commit}: ${missing}`] : [];
+    return { snapshot, records, complete, damage: [...damage, ...cut] };
   }
 
   /** Cut what a crash left half written, and go on behind the last record. */
@@ -115,6 +125,12 @@ class CheckpointFiles implements CheckpointStore {
     });
     wrap(`Cannot append to checkpoint of "${this.armor}"`, () => this.#write(log, frames.length === 1 ? frames[0] as Uint8Array : Buffer.concat(frames)));
     this.#commit += records.length;
+    this.#generation = records.at(-1)!.generation;
+    if (this.durability === "process") this.#markReached();
+  }
+
+  #markReached(): void {
+    if (this.#generation) this.#mark.write({ commit: this.#commit, generation: this.#generation });
   }
 
   /** All or nothing: what a full disk took in part is cut off again. */
@@ -153,9 +169,14 @@ class CheckpointFiles implements CheckpointStore {
     const log = this.#log;
     if (log === undefined) return Promise.resolve();
     this.#dirty = false;
+    const reached = this.#generation && { commit: this.#commit, generation: this.#generation };
     return new Promise((resolve, reject) => {
       fdatasync(log.descriptor, (cause) => {
-        if (cause === null || cause === undefined) return resolve();
+        if (cause === null || cause === undefined) {
+          // A snapshot may have gone further meanwhile.
+          if (reached && this.#log === log) this.#mark.write(reached);
+          return resolve();
+        }
         // The kernel may have dropped what it could not write; no later success may hide that.
         this.#blocked = new CheckpointError("write_failed", `Cannot sync checkpoint of "${this.armor}": ${cause.code}`, { cause });
         reject(this.#blocked);
@@ -179,6 +200,8 @@ class CheckpointFiles implements CheckpointStore {
     this.#log = log;
     this.#last = number;
     this.#commit = snapshot.commit;
+    this.#generation = snapshot.generation;
+    this.#markReached();
     this.#logBytes = 0;
     this.#blocked = undefined;
     this.#dirty = false;
@@ -254,6 +277,7 @@ class CheckpointFiles implements CheckpointStore {
       this.#dirty = false;
     }
     this.#closeLog();
+    this.#mark.close();
   }
 }
 

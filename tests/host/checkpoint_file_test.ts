@@ -58,6 +58,7 @@ function filled(of = armor): string {
 
 const file = (folder: string, name: string): string => join(folder, name);
 const [snapshot1, log1, snapshot2, log2] = ["00000001.cbor", "00000001.cborseq", "00000002.cbor", "00000002.cborseq"] as const;
+const mark = "reached";
 
 function codeOf(run: () => unknown): string {
   try {
@@ -91,7 +92,7 @@ describe("a checkpoint", () => {
     store.writeSnapshot(snapshot(14));
     store.append([record(15)]);
     expect(restore(folder)).toEqual({ snapshot: snapshot(14), records: [record(15)], complete: true, damage: [] });
-    expect(readdirSync(folder).sort()).toEqual([snapshot2, log2, "00000003.cbor", "00000003.cborseq"]);
+    expect(readdirSync(folder).sort()).toEqual([snapshot2, log2, "00000003.cbor", "00000003.cborseq", mark]);
   });
 
   test("is a CBOR sequence of [crc32, bytes], private to its user", () => {
@@ -142,7 +143,7 @@ describe("a checkpoint", () => {
       store.close();
       expect(existsSync(file(folder, "00000003.cbor.tmp"))).toBe(false);
       expect(reach(restore(folder))).toBe(11);
-      rmSync(file(folder, "00000003.cborseq"));
+      for (const name of ["00000003.cborseq", mark]) rmSync(file(folder, name));
       writeFileSync(file(folder, log2), whole);
     }
     // The very first snapshot.
@@ -150,14 +151,15 @@ describe("a checkpoint", () => {
     const { store: begun } = open(first);
     begun.writeSnapshot(snapshot(0));
     begun.close();
-    rmSync(file(first, snapshot1));
+    for (const name of [snapshot1, mark]) rmSync(file(first, name));
     expect(restore(first)).toMatchObject({ snapshot: undefined, complete: true });
   });
 });
 
 describe("a cut", () => {
-  test("at any byte of the last log loses the records behind it and no other, and is no damage", () => {
+  test("at any byte of the last log, by a crash, loses the records behind it and no other, and is no damage", () => {
     const folder = filled();
+    rmSync(file(folder, mark));
     const bytes = readFileSync(file(folder, log2));
     const ends = [0, ...scanFrames(bytes).contents.map((content) => content.byteOffset - bytes.byteOffset + content.length)];
     for (let length = ends[1] as number; length < bytes.length; length++) {
@@ -169,6 +171,36 @@ describe("a cut", () => {
       store.append([record(6 + whole, "new")]);
       store.close();
       expect(restore(folder).records).toEqual([...range(6, 5 + whole), record(6 + whole, "new")]);
+      rmSync(file(folder, mark));
+    }
+  });
+
+  test("at any byte of the last log, after its commits were done, is damage: what they sent cannot be taken back", () => {
+    const folder = filled();
+    const bytes = readFileSync(file(folder, log2));
+    const ends = scanFrames(bytes).contents.map((content) => content.byteOffset - bytes.byteOffset + content.length);
+    for (let length = ends[0] as number; length < bytes.length; length += 3) {
+      writeFileSync(file(folder, log2), bytes.subarray(0, length));
+      const whole = ends.filter((end) => end <= length).length - 1;
+      const { store, restored } = open(folder);
+      expect(restored).toMatchObject({ records: range(6, 5 + whole), complete: false });
+      expect(restored.damage).toEqual([`it ends at commit ${5 + whole}: ${5 - whole} ${whole === 4 ? "commit after it is" : "commits after it are"} missing`]);
+      expect(codeOf(() => store.append([record(6 + whole)]))).toBe("damaged");
+      store.close();
+    }
+    // A new generation makes a new beginning.
+    const { store } = open(folder);
+    store.writeSnapshot(snapshot(9, { generation: { ...generation, counter: 1 } }));
+    store.close();
+    expect(restore(folder)).toMatchObject({ complete: true, damage: [] });
+  });
+
+  test("is not seen where the mark itself is gone or altered: the log alone counts", () => {
+    for (const content of ["", "garbage", "\x82\x1a\x00"]) {
+      const folder = filled();
+      writeFileSync(file(folder, mark), content);
+      expect(restore(folder)).toMatchObject({ complete: true, damage: [] });
+      expect(reach(restore(folder))).toBe(10);
     }
   });
 
