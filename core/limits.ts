@@ -34,6 +34,9 @@ export const limits = {
   timersMax: 4_096,
   /** Named in-doubt messages in one `armor.rewound` event; the rest is counted. */
   inDoubtNamesMax: 100,
+  /** Room that a node holds back for recovery on a full disk, and how much of it is given up at a time. */
+  ballastBytes: 4 * 1024 * 1024,
+  ballastStepBytes: 128 * 1024,
   /** Events a daemon keeps. */
   eventsMax: 10_000,
   /** What a death by the armor's own doing weighs; one that may have come from outside weighs 1. */
@@ -81,6 +84,8 @@ export const timing = {
   registerWithinMs: 5_000,
   /** An armor that lasts this long after its start, and has made a commit, is not dying of what it restored. */
   settledAfterMs: 5_000,
+  /** How often a daemon looks for room to make its ballast whole again, and whether it is. */
+  ballastLookMs: 5_000,
   /** A failed armor is tried again after this time: what made it fail may be gone. */
   failedRetryMs: 10_000,
   /** Planned absence of a node (daemon ended by SIGTERM). */

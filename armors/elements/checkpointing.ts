@@ -6,7 +6,7 @@
  */
 import { type Element, element } from "../../core/element.ts";
 
-/** `checkpoint.take` writes a snapshot; `checkpoint.restored` reports what the host found. */
+/** `checkpoint.take` writes a snapshot; `checkpoint.restored` and `disk.changed` report what the host found. */
 export function checkpointing(): Element {
   return element({
     name: "checkpointing",
@@ -14,6 +14,12 @@ export function checkpointing(): Element {
     state: {},
     handlers: {
       "checkpoint.take": (_state, thread) => thread.command({ kind: "checkpoint.snapshot", args: {} }),
+      // From a daemon's host: recovery lives on the ballast, see `host/ballast.ts`.
+      "disk.changed": (_state, thread) => {
+        const { full, node } = thread.payload as { full: boolean; node: string };
+        if (full) thread.event({ kind: "disk.full", subject: node, node });
+        else thread.event({ kind: "disk.freed", subject: node, node });
+      },
       "checkpoint.restored": (_state, thread) => {
         const { damage = [], complete = true } = thread.payload;
         for (const cause of damage as string[]) {

@@ -16,6 +16,7 @@ import { CheckpointError } from "../../core/errors.ts";
 import type { Generation } from "../../core/generation.ts";
 import { invariant } from "../../core/invariant.ts";
 import type { ArmorId } from "../../core/micro_operation.ts";
+import { type Ballast, isDiskFull } from "./ballast.ts";
 import type { LogEnd, LogHeader } from "./checkpoint_content.ts";
 import { listCheckpoints, logName, type ReadCheckpoints, readCheckpoints, snapshotName } from "./checkpoint_restore.ts";
 import { missingSince, ReachedMark } from "./reached_mark.ts";
@@ -26,10 +27,11 @@ import { frameRecord } from "./record_frame.ts";
  * first; the first record needs a snapshot before it.
  *
  * @param durability `disk` syncs snapshots before older files go; records are synced by `sync()`.
+ * @param ballast Gives way when the disk is full.
  * @throws {CheckpointError} `"write_failed"` if the folder cannot be made.
  */
-export function openCheckpointFiles(folder: string, armor: ArmorId, durability: DurabilityClass): CheckpointStore {
-  return new CheckpointFiles(folder, armor, durability);
+export function openCheckpointFiles(folder: string, armor: ArmorId, durability: DurabilityClass, ballast?: Ballast): CheckpointStore {
+  return new CheckpointFiles(folder, armor, durability, ballast);
 }
 
 /** Put an armor's checkpoints aside, in place of those put aside before: it begins anew, and they can still be looked at. */
@@ -66,8 +68,8 @@ class CheckpointFiles implements CheckpointStore {
   #syncing: Promise<void> | undefined;
   #nextSync: Promise<void> | undefined;
 
-  constructor(readonly folder: string, readonly armor: ArmorId, readonly durability: DurabilityClass) {
-    wrap(`Cannot make folder ${JSON.stringify(folder)}`, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+  constructor(readonly folder: string, readonly armor: ArmorId, readonly durability: DurabilityClass, readonly ballast: Ballast | undefined) {
+    wrap(`Cannot make folder ${JSON.stringify(folder)}`, () => this.#relieved(() => mkdirSync(folder, { recursive: true, mode: 0o700 })));
     this.#mark = new ReachedMark(join(folder, "reached"));
   }
 
@@ -133,8 +135,16 @@ class CheckpointFiles implements CheckpointStore {
     if (this.#generation) this.#mark.write({ commit: this.#commit, generation: this.#generation });
   }
 
-  /** All or nothing: what a full disk took in part is cut off again. */
+  #relieved<T>(run: () => T): T {
+    return this.ballast ? this.ballast.relieve(run) : run();
+  }
+
   #write(log: OpenLog, bytes: Uint8Array): void {
+    this.#relieved(() => this.#writeWhole(log, bytes));
+  }
+
+  /** All or nothing: what a full disk took in part is cut off again. */
+  #writeWhole(log: OpenLog, bytes: Uint8Array): void {
     try {
       writeAll(log.descriptor, bytes);
     } catch (error) {
@@ -188,14 +198,14 @@ class CheckpointFiles implements CheckpointStore {
     invariant(snapshot.armor === this.armor, `a snapshot of "${snapshot.armor}" is not one of "${this.armor}"`);
     const number = this.#last + 1;
     const path = join(this.folder, snapshotName(number));
-    const log = wrap(`Cannot write snapshot ${JSON.stringify(path)}`, () => {
+    const log = wrap(`Cannot write snapshot ${JSON.stringify(path)}`, () => this.#relieved(() => {
       try {
         return this.#writeGeneration(number, path, snapshot);
       } catch (error) {
         for (const left of [`${path}.tmp`, join(this.folder, logName(number)), path]) rmSync(left, { force: true });
         throw error;
       }
-    });
+    }));
     this.#endLog(number);
     this.#log = log;
     this.#last = number;
@@ -301,7 +311,7 @@ function wrap<T>(action: string, run: () => T): T {
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === undefined || cause instanceof CheckpointError) throw cause;
-    const full = code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG";
+    const full = isDiskFull(cause);
     throw new CheckpointError(full ? "disk_full" : "write_failed", `${action}: ${full ? "the disk is full" : code}`, { cause });
   }
 }

@@ -27,6 +27,8 @@ export interface DataDir {
   readonly guardLock: string;
   readonly daemonLock: string;
   readonly events: string;
+  /** See `ballast.ts`. */
+  readonly ballast: string;
   /** Symbolic link to the run-time folder, see `run_dir.ts`. */
   readonly run: string;
   /** Link to the folder of applications' sockets. */
@@ -110,6 +112,7 @@ export function dataDir(path: string): DataDir {
     guardLock: join(real, "guard.lock"),
     daemonLock: join(real, "daemon.lock"),
     events: join(real, "events.cborseq"),
+    ballast: join(real, "ballast"),
     run: join(real, "run"),
     api: join(real, "api"),
     armor,

@@ -8,10 +8,11 @@
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
+import { Ballast, isDiskFull } from "./ballast.ts";
 import { type DetachedProcess, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readLaunchRecord } from "./launch_record.ts";
-import { shimArgv, shimScript } from "./launch_shim.ts";
+import { shimArgv, shimScript, shimStatus } from "./launch_shim.ts";
 import { openLog } from "./log_file.ts";
 import { kill } from "./process_table.ts";
 import { type ProgramCommand, programCommand } from "./program_command.ts";
@@ -69,6 +70,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
   try {
     shim = startShim(options, command, record);
   } catch (error) {
+    if (isDiskFull(error) && new Ballast(options.data.ballast).giveUp()) return await launch(options);
     return failed(failureText(error));
   }
   let status: number | null | undefined;
@@ -80,6 +82,8 @@ export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
     const outcome = recordedOutcome(record, shim.pid);
     if (outcome?.ok) keepShim(record, shim);
     if (outcome !== undefined) return outcome;
+    // Most likely the disk is full: the next try is to find room.
+    if (ended === shimStatus.recordFailed) new Ballast(options.data.ballast).giveUp();
     if (ended !== undefined) return failed(`the launch shim ended with status ${ended} and no program on record`);
     // The shim leads a group; a program that it starts leaves it.
     if (waited >= timeoutMs) kill(-shim.pid, "SIGKILL");

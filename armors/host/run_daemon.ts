@@ -30,6 +30,7 @@ import { version } from "../version.ts";
 import { createApi, type LogPlace } from "./api.ts";
 import { ArmorHost } from "./armor_host.ts";
 import { ArmorProcesses, armorSystem } from "./armor_processes.ts";
+import { Ballast } from "./ballast.ts";
 import { openCheckpointFiles } from "./checkpoint_file.ts";
 import { writeDaemonEnd } from "./daemon_end.ts";
 import { dataDir } from "./data_dir.ts";
@@ -60,6 +61,8 @@ import { systemRandom } from "./system_random.ts";
 export const hopelessStatus = 78;
 
 const lockWithinMs = 2_000;
+/** Operations that are refused while the disk is full. */
+const takesRoom: readonly string[] = ["application.submit", "own.install", "elements.change"];
 
 /** The daemon proper; started by the guard. Resolves to an exit status when it is to end. */
 export async function runDaemon(options: RoleOptions): Promise<number> {
@@ -88,11 +91,12 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   process.on("exit", (status) => hand.end(status));
   if (life === "careful") log(`the daemon is careful: its last lives ended early; it died under ${JSON.stringify(hand.suspects)}`);
   hand.hold({ kind: "restore", id: "", op: "" });
+  const ballast = new Ballast(data.ballast);
   const remember = (memory: NodeMemory): void => {
-    identity = { ...identity!, memory };
-    writeIdentity(data.identity, identity);
+    const next = identity = { ...identity!, memory };
+    ballast.relieve(() => writeIdentity(data.identity, next));
   };
-  const store = rememberingStore(openCheckpointFiles(data.armor(armor), armor, "disk"), () => kernel, identity.memory, remember);
+  const store = rememberingStore(openCheckpointFiles(data.armor(armor), armor, "disk", ballast), () => kernel, identity.memory, remember);
   const restored = store.restore();
   const { memory } = identity;
   const { complete, damage, generation } = recall(restored, memory, { epoch: 0, node: id, counter: 0 });
@@ -226,6 +230,13 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     }
   }
 
+  let full = false;
+  /** Also makes the ballast whole, and tells of changes. */
+  function isFull(): boolean {
+    if (ballast.refill() === full) host.local("disk.changed", { full: full = !full, node: id });
+    return full;
+  }
+
   function hopeless(text: string): void {
     process.stderr.write(`armor: ${text}\n`);
     leave?.(hopelessStatus);
@@ -282,6 +293,10 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     cluster: () => clusterDocument(),
     events,
     operate: (operation, args) => {
+      if (takesRoom.includes(operation) && isFull()) {
+        const error = `the disk of node "${name}" is full (${data.path}): nothing new is taken before there is room`;
+        return Promise.resolve({ ok: false, code: "refused", error } as const);
+      }
       const asked = Buffer.from(systemRandom.bytes(12)).toString("hex");
       return new Promise((resolve) => {
         waiting.set(asked, (answer) => {
@@ -380,6 +395,8 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     host.local("guard.noticed", { kind, cause });
   }, log);
   host.local("guard.watch");
+  isFull();
+  setInterval(isFull, timing.ballastLookMs);
 
   // Other nodes, over mutual TLS: the certificate takes a moment, local service does not wait for it.
   let server: RunningHttp2Server | undefined;

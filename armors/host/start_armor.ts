@@ -22,6 +22,7 @@ import { compareVersions } from "../elements/table_version.ts";
 import type { FtmBegin } from "../elements/takeover.ts";
 import { elementsKey, executionOf, type Role } from "../shapes.ts";
 import { ArmorHost } from "./armor_host.ts";
+import { Ballast } from "./ballast.ts";
 import { openCheckpointFiles } from "./checkpoint_file.ts";
 import { dataDir, type DataDir } from "./data_dir.ts";
 import { DeadLetterFile, deadLetterPath } from "./dead_letters.ts";
@@ -249,7 +250,7 @@ type Opened = {
 };
 
 function openState(kind: ArmorKind, data: DataDir, ordered: Generation, again: boolean): Opened {
-  const store = kind.keepsCheckpoint ? openCheckpointFiles(data.armor(kind.armor), kind.armor, "process") : undefined;
+  const store = kind.keepsCheckpoint ? openCheckpointFiles(data.armor(kind.armor), kind.armor, "process", new Ballast(data.ballast)) : undefined;
   const restored = store?.restore();
   const saved = restored?.records.at(-1)?.generation ?? restored?.snapshot?.generation;
   const complete = restored?.complete ?? true;
