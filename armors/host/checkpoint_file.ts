@@ -97,7 +97,7 @@ class CheckpointFiles implements CheckpointStore {
     }
     const { snapshot, records, damage } = read;
     // Damage that was found says it already.
-    const cut = missing && read.complete ? [`it ends at commit ${this.#commit}: ${missing}`] : [];
+    const cut = missing && read.complete ? [reached ? `it ends at commit ${this.#commit}: ${missing}` : "its files are missing"] : [];
     return { snapshot, records, complete, damage: [...damage, ...cut] };
   }
 

@@ -34,7 +34,9 @@ async function programs(): Promise<unknown> {
   return await waitFor("both programs run once", () => {
     const pids = ["on-n1", "on-n2"].map((name) => instances(status, name)[0]?.pid);
     const living = [n1, n2].flatMap((node) => livingPrograms(node.dataDir).map(({ pid }) => pid));
-    return pids.every((pid) => typeof pid === "number") && living.length === 2 && pids.every((pid) => living.includes(pid!)) && pids;
+    const good = pids.every((pid) => typeof pid === "number") && living.length === 2 && pids.every((pid) => living.includes(pid!));
+    if (!good) throw new Error(`status says ${pids.join(", ")}, the launch records ${living.join(", ")}`);
+    return pids;
   });
 }
 

@@ -31,10 +31,7 @@ beforeAll(async () => {
   expect(await node.cli("run", "--name", "sleeper", "--", "sleep", "1000")).toMatchObject({ status: 0 });
 }, 60_000);
 
-afterAll(async () => {
-  await cluster?.end();
-  if (node) spawnSync("umount", ["-l", node.dataDir]);
-}, 30_000);
+afterAll(async () => await cluster?.end(), 30_000);
 
 const program = async (): Promise<number> => await waitFor("the program runs", async () => {
   const status = await cluster.settled();

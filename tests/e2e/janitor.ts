@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { readdirSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { removeNamespaces } from "./network.ts";
@@ -22,6 +23,11 @@ export async function cleanUp(folder: string, namespaces: readonly string[]): Pr
   }
   await Promise.all(names.map((name) => endNode(join(folder, name))));
   removeNamespaces(namespaces);
+  // A data dir that is a file system of its own.
+  for (const name of names) {
+    const path = join(folder, name);
+    if (statSync(path).dev !== statSync(folder).dev) spawnSync("umount", ["-l", path]);
+  }
   rmSync(folder, { recursive: true, force: true });
 }
 
