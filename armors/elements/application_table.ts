@@ -158,6 +158,15 @@ export function applicationTable(node: string): Element {
         }
         thread.insert(op("nodes.read"), op("table.settle"));
       },
+      // A daemon has lost what it had stored.
+      "table.wanted": (state, thread) => {
+        const id = thread.payload["node"] as string;
+        if (!registered(state, node).includes(id)) return;
+        const { [id]: _stored, ...stored } = thread.volatile.stored;
+        const { [id]: _sent, ...sent } = thread.volatile.sent;
+        thread.setVolatile({ ...thread.volatile, stored, sent });
+        spread(state, thread, [id]);
+      },
       "table.again": (state, thread) => spread(state, thread, [thread.payload["id"] as string]),
       "table.settle-now": (_state, thread) => thread.insert(op("nodes.read"), op("table.settle")),
       "table.settle": (state, thread) => {

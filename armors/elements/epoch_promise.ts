@@ -76,10 +76,12 @@ export function epochPromise(node: string): Element {
         const memory = (thread.payload["memory"] ?? null) as State | null;
         if (memory) {
           const promised = compareEpochs(memory.promised, state.promised) > 0 ? memory.promised : state.promised;
-          // An FTM on this node is not known here any more: it ends, and another is elected.
-          const ftm = memory.ftm?.node === node ? null : memory.ftm;
-          if (!ftm) return { promised, ftm };
-          return { ...follow(state, thread, ftm), promised };
+          // An FTM of this node that is not among what was restored is not known here any more: it ends, and another is elected.
+          const known = state.ftm !== null && memory.ftm !== null && compareEpochs(state.ftm.epoch, memory.ftm.epoch) === 0;
+          const ftm = memory.ftm?.node === node && !known ? null : memory.ftm;
+          const next = ftm ? follow(state, thread, ftm) : { ftm };
+          if (ftm && compareEpochs(promised, ftm.epoch) > 0) lookLater(thread);
+          return { ...next, promised };
         }
         const seen = Math.max(state.promised.number, (thread.payload["epochSeen"] as number | undefined) ?? 0);
         lookLater(thread);

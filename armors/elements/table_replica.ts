@@ -6,14 +6,18 @@
  * @module
  */
 import type { Data } from "../../core/data.ts";
-import { type Element, element } from "../../core/element.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
 import { epochZero } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
-import type { NodeRegistration, NodeReport, TableCopy, TableVersion } from "../shapes.ts";
+import { nodeOf, type NodeRegistration, type NodeReport, type TableCopy, type TableVersion } from "../shapes.ts";
 import { compareVersions, contains, tableEntries, type TableStore } from "./table_version.ts";
 
 /** `version`, and the table's entries under their keys `app:NAME` and `node:ID`. */
 type State = { readonly version: TableVersion; readonly lineage: readonly TableVersion[] } & { readonly [key: string]: Data };
+
+/** How often a daemon asks for the table that it has lost. */
+const wantEveryMs = 2_000;
+const want = (thread: Thread): void => thread.after("want", 0, "table.want");
 
 /** `table.store` keeps, `table.report` tells. */
 export function tableReplica(): Element {
@@ -42,11 +46,23 @@ export function tableReplica(): Element {
         if (nodesOf(next) !== nodesOf(state)) thread.command({ kind: "checkpoint.snapshot", args: {} });
         return next as State;
       },
+      "armor.started": (state, thread) => {
+        if (state["lost"] === true) want(thread);
+      },
+      "ftm.changed": (state, thread) => {
+        if (state["lost"] === true) want(thread);
+      },
+      "table.want": (state, thread) => {
+        if (state["lost"] !== true) return;
+        thread.send({ ops: [op("table.wanted", "ftm")], payload: { node: nodeOf(thread.self) }, lane: "system", deadlineMs: wantEveryMs });
+        thread.after("want", wantEveryMs, "table.want");
+      },
       // Until an FTM has stored it anew, this copy is none. The nodes are known from elsewhere.
       "checkpoint.restored": (state, thread) => {
         if (thread.payload["complete"] !== false) return;
         const { nodes = [] } = (thread.payload["memory"] ?? {}) as { nodes?: readonly NodeRegistration[] };
         thread.insert(op("table.read"), op("gateway.peers"));
+        want(thread);
         return { ...Object.fromEntries(nodes.map((node) => [`node:${node.id}`, node])), ...state, lost: true } as State;
       },
       "table.read": (state, thread) => {

@@ -6,7 +6,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { readCheckpoints } from "../../armors/host/checkpoint_restore.ts";
 import { dataDir } from "../../armors/host/data_dir.ts";
 import { readIdentity } from "../../armors/host/identity.ts";
 import { Cluster, instances } from "./cluster.ts";
@@ -62,6 +63,18 @@ async function whileDown(node: Node, happens: () => void): Promise<number> {
   return seq;
 }
 
+/** Whether a daemon waits for an FTM to give it the table again. */
+function lacksTable(node: Node): boolean {
+  const folder = folderOf(node, "daemon");
+  const { snapshot, records } = readCheckpoints(folder, basename(folder).replace("_", "@"));
+  let lost = snapshot?.elements["table_replica"]?.state["lost"] === true;
+  for (const { set, unset } of records) {
+    if (set?.["table_replica"]?.["lost"] === true) lost = true;
+    if (unset?.["table_replica"]?.includes("lost")) lost = false;
+  }
+  return lost;
+}
+
 async function promised(node: Node): Promise<number> {
   return readIdentity(dataDir(node.dataDir).identity)!.memory!.promised.number;
 }
@@ -79,6 +92,7 @@ describe("a daemon's checkpoint that is deleted", () => {
     expect((await node.status()).cluster).toBe(id);
     const told = await waitFor("it is told", async () => (await eventsSince(seq)).find(({ kind, subject }) => kind === "checkpoint.damaged" && subject.startsWith("daemon@")));
     expect(told).toMatchObject({ cause: "its files are missing", rewind: true });
+    await waitFor("it has the table again", () => !lacksTable(node));
   }, 60_000);
 });
 
