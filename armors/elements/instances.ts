@@ -149,7 +149,10 @@ export function instances(node: string): Element {
         }
         if (Object.keys(state).some((id) => !(id in next))) retain(thread, next);
         // Once in a life: an armor that has lost a part of its memory may have left programs that nobody watches.
-        if (!thread.volatile.swept) thread.command({ kind: "program.sweep", args: { ids: Object.keys(next), graceMs: timing.stopGraceMs } });
+        if (!thread.volatile.swept) {
+          const wanted = Object.entries(next).filter(([, { state: now, order }]) => live(now) || order.desired === "running").map(([id]) => id);
+          thread.command({ kind: "program.sweep", args: { ids: wanted, graceMs: timing.stopGraceMs } });
+        }
         thread.setVolatile({ ...thread.volatile, swept: true });
         tell(thread);
         return next;

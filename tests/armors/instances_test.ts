@@ -190,4 +190,11 @@ describe("programs of which an armor knows nothing", () => {
     execution.run({});
     expect(sweeps()).toEqual([[id], [id]]);
   });
+
+  test("are swept too where the list has them stopped: nobody else would end them", () => {
+    const execution = new Execution();
+    const id = execution.run({}, { desired: "stopped" });
+    expect(execution.commands.filter(({ kind }) => kind === "program.sweep").map(({ args }) => args["ids"])).toEqual([[]]);
+    expect(execution.state(id)).toMatchObject({ state: "stopped", launch: 0 });
+  });
 });
