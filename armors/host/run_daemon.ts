@@ -404,7 +404,9 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     const { mintCertificate } = await import("../../transports/certificates.ts");
     tls = await mintCertificate(secret, id);
     server = await startHttp2Server({ listen, tls, fetch: api.fetch, onLink: onPeerLink });
-    if (identity!.cluster === "") await join();
+    peers.reach();
+    // Ended between hearing of its cluster and being registered there, it asks again.
+    if (identity!.cluster === "" || isUnregistered()) await join();
     peers.reach();
   })().catch((error) => {
     if (error instanceof ArmorError) hopeless(error.message);
@@ -417,6 +419,10 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     if (identity!.cluster === "" || headers["armor-cluster"] !== identity!.cluster) return { refuse: `node ${name} belongs to another cluster` };
     if (peerName !== node) return { refuse: `the certificate is ${peerName}'s, not ${node}'s` };
     return seams ? seams.handlers(peers.accept(node, seams.link(link)), () => link) : peers.accept(node, link);
+  }
+
+  function isUnregistered(): boolean {
+    return !identity!.bootstrap && (kernel.state("membership") as { joined: boolean }).joined === false;
   }
 
   async function join(): Promise<void> {
