@@ -23,6 +23,8 @@ export type NodeRegistration = {
   readonly draining: boolean;
   /** Left by `armor down`. */
   readonly left: boolean;
+  /** Left because another node has its name now: its data dir was lost. */
+  readonly replaced?: boolean;
 };
 
 /** What the FTM thinks of a node. */
@@ -193,8 +195,8 @@ export function comparePlacements(a: Placement, b: Placement): number {
  * Whether the nodes in reach are enough of those registered: without that, an
  * FTM refuses changes, declares nobody failed and moves nothing.
  */
-export function hasMajority(nodes: readonly { readonly state: NodeState }[], except: number = 0): boolean {
-  const voters = nodes.filter(({ state }) => state !== "left");
+export function hasMajority(nodes: readonly { readonly state: NodeState; readonly replaced?: boolean }[], except: number = 0): boolean {
+  const voters = nodes.filter(({ state, replaced }) => state !== "left" && !replaced);
   const inReach = voters.filter(({ state }) => state === "alive" || state === "draining").length - except;
   return inReach >= quorum(voters.length);
 }

@@ -7,6 +7,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { NodeSession } from "../cli/demo/node_session.ts";
 import { freePorts } from "../cli/demo/ports.ts";
 import { ask } from "../cli/demo/probe.ts";
@@ -41,6 +42,11 @@ export class Missing extends Error {}
 /** Say what happens; the rows come at the end. */
 export function note(text: string): void {
   console.error(`  ${text}`);
+}
+
+/** How often to repeat: ARMOR_BENCH_ROUNDS, for those who have less time. */
+export function roundsOf(usual: number): number {
+  return Number(process.env["ARMOR_BENCH_ROUNDS"] ?? usual);
 }
 
 /** The middle one, or the mean of the two middle ones. */

@@ -28,6 +28,11 @@ const measurements: { readonly [name: string]: { readonly title: string; readonl
   replacements: { title: "Elements replaced while an armor runs", load: () => import("./replacements.ts") },
   overhead: { title: "What supervision costs a program", load: () => import("./overhead.ts") },
   starved: { title: "A starved machine", load: () => import("./starved.ts") },
+  node_killed: { title: "Nodes that die", load: () => import("./node_killed.ts") },
+  two_nodes: { title: "Two nodes", load: () => import("./two_nodes.ts") },
+  acknowledged: { title: "Acknowledged submissions", load: () => import("./acknowledged.ts") },
+  power_cut: { title: "Power cuts", load: () => import("./power_cut.ts") },
+  busy: { title: "Busy machines", load: () => import("./busy.ts") },
   kernel: { title: "Microkernel, per message", load: () => import("./kernel.ts") },
 };
 

@@ -8,7 +8,7 @@ import type { IncomingHttpHeaders } from "node:http2";
 import { type FrameLink, linkLimits, type LinkHandlers } from "./frame_link.ts";
 import { type Destination, nameAddress, openSession } from "./http2_session.ts";
 import { ResponseBody } from "./response_body.ts";
-import { describe, linkOverStream, linkPath, refusalHeader, type StreamLink, unref } from "./stream_link.ts";
+import { describe, finalHeader, linkOverStream, linkPath, refusalHeader, type StreamLink, unref } from "./stream_link.ts";
 import { TransportError, type TransportErrorCode } from "./transport_error.ts";
 
 /** A link to open. */
@@ -48,7 +48,8 @@ export function connectLink(options: LinkOptions): FrameLink {
       if (status === 200) return options.onOpen?.();
       const words = headers[refusalHeader];
       if (typeof words === "string") {
-        link?.finish("refused", new TransportError("refused", decodeURIComponent(words)));
+        const code = headers[finalHeader] === undefined ? "refused" : "expelled";
+        link?.finish("refused", new TransportError(code, decodeURIComponent(words)));
       } else {
         const why = `Cannot open link to ${nameAddress(options.address)}: HTTP status ${status}`;
         link?.finish("protocol", new TransportError("protocol", why));

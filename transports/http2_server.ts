@@ -21,7 +21,7 @@ import { connect, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { AddressError, formatAddress, type HostPort } from "./address.ts";
 import type { FrameLink, LinkHandlers } from "./frame_link.ts";
-import { connectionWindowBytes, describe, http2Settings, linkOverStream, linkPath, refusalHeader, unref } from "./stream_link.ts";
+import { connectionWindowBytes, describe, finalHeader, http2Settings, linkOverStream, linkPath, refusalHeader, unref } from "./stream_link.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
 
 /** Who opened a link. */
@@ -34,6 +34,8 @@ export interface LinkPeer {
 /** Declines a link; the other side is told why. */
 export interface LinkRefusal {
   readonly refuse: string;
+  /** It need not try again: there must be no such peer. */
+  readonly final?: boolean;
 }
 
 /** What to serve and where. */
@@ -162,7 +164,8 @@ function openLink(stream: ServerHttp2Stream, peer: LinkPeer, onLink: Http2Server
   const link = linkOverStream(stream, () => handlers, () => {});
   const taken = onLink(link, peer);
   if ("refuse" in taken) {
-    stream.respond({ ":status": 403, [refusalHeader]: encodeURIComponent(taken.refuse) });
+    const words = encodeURIComponent(taken.refuse);
+    stream.respond({ ":status": 403, [refusalHeader]: words, ...(taken.final && { [finalHeader]: "1" }) });
     stream.end();
     return;
   }

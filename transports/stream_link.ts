@@ -23,6 +23,9 @@ export const linkPath = "/v1/stream";
 /** Header in which a server that declines a link says why, percent-encoded. */
 export const refusalHeader = "armor-refusal";
 
+/** Header of a refusal for good. */
+export const finalHeader = "armor-refusal-final";
+
 /** A stream that was ended waits this long for the peer before it is destroyed. */
 const lingerMs = 1_000;
 

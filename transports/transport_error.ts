@@ -12,6 +12,7 @@ import { ArmorError } from "../core/errors.ts";
  * - `wrong_secret`: one side refused the other's certificate.
  * - `protocol`: what answers does not speak as we do.
  * - `refused`: the peer declined the link and said why.
+ * - `expelled`: the same, for good: there must be no such peer.
  * - `aborted`: the caller's signal.
  */
 export type TransportErrorCode =
@@ -21,6 +22,7 @@ export type TransportErrorCode =
   | "wrong_secret"
   | "protocol"
   | "refused"
+  | "expelled"
   | "aborted";
 
 /** A connection that could not be had or kept. */

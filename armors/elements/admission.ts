@@ -48,7 +48,7 @@ export function admission(): Element {
       "admission.check": (_state, thread) => {
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
         if (hasMajority(nodes)) return;
-        const voters = nodes.filter(({ state }) => state !== "left");
+        const voters = nodes.filter(({ state, replaced }) => state !== "left" && !replaced);
         const alive = voters.filter(({ state }) => state === "alive");
         throw new OperationError("stale", `only ${alive.length} of ${voters.length} nodes are in reach: no change is accepted without a majority`);
       },

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Data, DataRecord } from "../../core/data.ts";
+import type { Data } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, epochZero } from "../../core/generation.ts";
@@ -119,8 +119,7 @@ export function applicationTable(node: string): Element {
       },
       "node.register": (state, thread) => {
         const registration = thread.payload["registration"] as NodeRegistration;
-        const changes = { ...(thread.payload["replaced"] as DataRecord | undefined), [`node:${registration.id}`]: registration };
-        return change(state, thread, changes);
+        return change(state, thread, { [`node:${registration.id}`]: registration });
       },
       "table.commit": (state, thread) => {
         if (thread.completion) {

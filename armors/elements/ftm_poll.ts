@@ -70,7 +70,7 @@ export function ftmPoll(): Element {
           thread.payload["unwatch"] = ["ftm"];
           watch(next, thread);
           thread.insert(op("ftm.changed"), op("liveness.unwatch"));
-        }
+        } else watch(next, thread);
         return next;
       },
       // The FTM's own daemon says that its process is gone.

@@ -15,7 +15,8 @@ import type { FtmLocation } from "./epoch_promise.ts";
 import type { LivenessChange } from "./liveness_poll.ts";
 import type { TakeoverRequest } from "./takeover.ts";
 
-type Volatile = { readonly gone: Epoch | null; readonly silent: boolean; readonly heartbeat: string | null; readonly dead: readonly string[]; readonly absent: readonly string[]; readonly startedMs: number };
+/** `ftm`: its node, as announced; a view may still tell of one before it. */
+type Volatile = { readonly ftm: string | null; readonly gone: Epoch | null; readonly silent: boolean; readonly heartbeat: string | null; readonly dead: readonly string[]; readonly absent: readonly string[]; readonly startedMs: number };
 
 /** The heartbeat armor has this long to begin before a daemon leads; longer when nobody testifies. */
 const heartbeatActsWithinMs = 600;
@@ -30,11 +31,16 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
   const lead = (thread: Thread<Volatile>, delayMs: number): void =>
     thread.after("lead", delayMs, "ftm.lead");
 
+  const watch = (thread: Thread<Volatile>, address: string): void => {
+    thread.payload["targets"] = [{ id: "ftm", address, suspectMisses: timing.nodeSuspectMisses, failedMisses: timing.heartbeatMisses }];
+    thread.insert(op("liveness.watch"));
+  };
+
   return element<DataRecord, Volatile>({
     name: "ftm_watch",
     version: 1,
     state: {},
-    volatile: () => ({ gone: null, silent: false, heartbeat: null, dead: [], absent: [], startedMs: 0 }),
+    volatile: () => ({ ftm: null, gone: null, silent: false, heartbeat: null, dead: [], absent: [], startedMs: 0 }),
     handlers: {
       "armor.started": (_state, thread) => {
         thread.setVolatile({ ...thread.volatile, startedMs: thread.nowMs });
@@ -52,7 +58,7 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
       "ftm.changed": (_state, thread) => {
         const ftm = thread.payload["ftm"] as FtmLocation;
         thread.cancel("lead");
-        thread.setVolatile({ ...thread.volatile, gone: null, silent: false });
+        thread.setVolatile({ ...thread.volatile, ftm: ftm.node, gone: null, silent: false });
         if (ftm.node === node.id) return;
         thread.insert(op("table.read"), op("ftm.follow"));
       },
@@ -61,17 +67,17 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         const registration = (thread.payload["table"] as { [key: string]: Data })[`node:${ftm.node}`] as NodeRegistration | undefined;
         const address = registration?.address ?? (thread.payload["address"] as string | undefined);
         if (!address) return;
-        thread.payload["targets"] = [{
-          id: "ftm",
-          address,
-          suspectMisses: timing.nodeSuspectMisses,
-          failedMisses: timing.heartbeatMisses,
-        }];
+        watch(thread, address);
+        // Of another FTM: forgotten first.
         thread.payload["unwatch"] = ["ftm"];
-        thread.insert(op("liveness.unwatch"), op("liveness.watch"));
+        thread.insert(op("liveness.unwatch"));
       },
       "heartbeat.located": (_state, thread) => {
-        const { heartbeat = null, dead = [], absent = [] } = thread.payload;
+        const { heartbeat = null, dead = [], absent = [], addresses } = thread.payload;
+        const { ftm } = thread.volatile;
+        const address = ftm !== null && ftm !== node.id ? (addresses as { [node: string]: string })[ftm] : undefined;
+        // It may have moved to another address.
+        if (address !== undefined) watch(thread, address);
         thread.setVolatile({ ...thread.volatile, heartbeat: heartbeat as string | null, dead: dead as string[], absent: absent as string[] });
       },
       // The FTM's process on this node is gone: that is certain knowledge.

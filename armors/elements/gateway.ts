@@ -35,7 +35,9 @@ export function gateway(): Element {
       "gateway.peers": (_state, thread) => {
         const nodes: Record<string, string> = {};
         for (const [key, value] of Object.entries(thread.payload["table"] as DataRecord)) {
-          if (key.startsWith("node:")) nodes[key.slice(5)] = (value as NodeRegistration).address;
+          if (!key.startsWith("node:")) continue;
+          const { address, replaced } = value as NodeRegistration;
+          if (!replaced) nodes[key.slice(5)] = address;
         }
         thread.command({ kind: "routes.nodes", args: { nodes } });
       },
@@ -71,6 +73,7 @@ export function gateway(): Element {
         for (const { armor, node } of view.armors) if (!armor.includes("@") && node !== "") armors[armor] = node;
         thread.command({ kind: "routes.nodes", args: { nodes } });
         thread.command({ kind: "routes.armors", args: { armors } });
+        thread.payload["addresses"] = nodes;
         thread.payload["heartbeat"] = armors["heartbeat"] ?? null;
         thread.payload["dead"] = view.nodes.filter(({ state }) => state === "failed" || state === "left").map(({ id }) => id);
         thread.payload["absent"] = view.nodes.filter(({ absent }) => absent).map(({ id }) => id);

@@ -29,7 +29,8 @@ export type LivenessChange = { readonly id: string; readonly liveness: Liveness;
 /** Payload field `heard` that `liveness.read` writes: milliseconds since the last reply, by target. */
 export type Heard = { readonly [target: string]: number };
 
-type Watched = { readonly target: LivenessTarget; readonly watch: Watch; readonly judged: Liveness };
+/** `moved`: to be judged anew at its new address, and that is told in any case. */
+type Watched = { readonly target: LivenessTarget; readonly watch: Watch; readonly judged: Liveness | "moved" };
 type Volatile = { readonly watched: ReadonlyMap<string, Watched>; readonly dueAtMs: number | undefined };
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -48,7 +49,8 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
 
   const judge = (thread: Polling, watched: Watched, changes: LivenessChange[]): Watched => {
     const judged = liveness(watched.watch, watched.target);
-    if (judged === watched.judged) return watched;
+    const unheard = watched.judged === "moved" && judged === "alive" && watched.watch.heardAtMs === undefined;
+    if (judged === watched.judged || unheard) return watched;
     const silentMs = watched.watch.heardAtMs === undefined ? -1 : thread.nowMs - watched.watch.heardAtMs;
     changes.push({ id: watched.target.id, liveness: judged, silentMs });
     return { ...watched, judged };
@@ -74,7 +76,7 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
           if (before && before.target.address === target.address) continue;
           // A probe that runs is of the one before, under the same id elsewhere.
           thread.cancel(`probe ${target.id}`);
-          watched.set(target.id, ask(thread, { target, watch: freshWatch, judged: "alive" }, 0));
+          watched.set(target.id, ask(thread, { target, watch: freshWatch, judged: before ? "moved" : "alive" }, 0));
         }
         let { dueAtMs } = thread.volatile;
         if (dueAtMs === undefined && watched.size > 0) {

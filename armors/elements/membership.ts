@@ -79,19 +79,35 @@ export function membership(self: NodeRegistration): Element {
       [opFailed]: (_state, thread) => {
         const failure = thread.payload["failure"] as Failure;
         const { payload } = thread.payload["message"] as unknown as { payload: DataRecord };
-        if (payload["membership"] !== true || failure.code !== "refused") return;
-        thread.command({ kind: "membership.refused", args: { text: failure.text } });
+        const { code } = failure;
+        // A member that is refused goes on, unless it is a copy; one that could not be heard in time says it again.
+        if (code === "copied" || (code === "refused" && payload["membership"] === true)) {
+          thread.command({ kind: "membership.refused", args: { text: failure.text } });
+        } else if (code !== "refused" && payload["returning"] !== undefined) thread.after("tell", repeatMs, "membership.tell");
       },
       // From the host, at SIGTERM: applications stay, the FTM moves first.
       "membership.leaving": (_state, thread) => {
         thread.setVolatile({ ...thread.volatile, leaving: true });
         thread.send({ ops: [op("node.leaving", "ftm"), op("membership.may-leave", thread.self)], payload: { node: self.id }, lane: "system", deadlineMs: repeatMs });
       },
-      // The FTM has moved everything: the node ends. One that returns has done so before.
+      // The FTM has moved everything: the node ends. One that returns has done so before; one whose name was given away cannot return.
       "membership.end": (state, thread) => {
+        const text = thread.payload["text"];
+        if (typeof text === "string") return void thread.command({ kind: "membership.end", args: { text } });
         if (state.left === "returning") return;
         thread.command({ kind: "membership.end", args: {} });
         return { ...state, left: "ended" };
+      },
+      // From the host: a daemon of the list that was given to this one is a node that cannot be reached where it is registered.
+      "node.sighted": (_state, thread) => {
+        const { id, address } = thread.payload as { id: string; address: string };
+        const registration: NodeRegistration = { id, name: "", address, draining: false, left: false };
+        thread.send({ ops: [op("node.hello", "ftm")], payload: { registration, sighted: true }, lane: "system", deadlineMs: repeatMs });
+      },
+      // From the host, now and then: somebody was refused a link.
+      "peer.refused": (_state, thread) => {
+        const { subject, cause } = thread.payload as { subject: string; cause: string };
+        thread.event({ kind: "peer.refused", subject, node: self.id, cause });
       },
       "membership.may-leave": (_state, thread) => {
         // An answer to the daemon before this one, which has ended without it.

@@ -82,6 +82,14 @@ export function nodeConfirmation(self: string): Element {
         }
         thread.setVolatile({ ...thread.volatile, rounds });
       },
+      // It has said hello: what was found out before is old.
+      "node.spare": (_state, thread) => {
+        const subject = thread.payload["subject"] as string;
+        thread.cancel(`round ${subject}`);
+        thread.cancel(`again ${subject}`);
+        const rounds = new Map(thread.volatile.rounds);
+        if (rounds.delete(subject)) thread.setVolatile({ ...thread.volatile, rounds });
+      },
       "node.still-silent": (_state, thread) => thread.insert(op("liveness.read"), op("node.judge-again")),
       "node.judge-again": (_state, thread) => {
         const subject = thread.payload["subject"] as string;

@@ -34,9 +34,10 @@ export function nodeProbe(): Element {
         thread.insert(op("liveness.probe"));
       },
       "node.probe": (_state, thread) => {
-        const { subject = "", address = "", withinMs = timing.nodeConfirmMs } = thread.payload;
+        const { subject = "", address = "", withinMs = timing.nodeConfirmMs, except } = thread.payload;
         if (!thread.completion) {
-          thread.block({ kind: "node.probe", args: { node: subject, address, withinMs }, timeoutMs: timing.nodeConfirmMs * 2 });
+          const args = { node: subject, address, withinMs, ...(except !== undefined && { except }) };
+          thread.block({ kind: "node.probe", args, timeoutMs: timing.nodeConfirmMs * 2 });
           return;
         }
         thread.payload["answered"] = thread.completion.ok && thread.completion.value === true;

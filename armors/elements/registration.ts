@@ -31,6 +31,8 @@ export type NodeView = {
   readonly plannedUntilMs: number;
   /** It takes elements by message. */
   readonly elements: boolean;
+  /** Another node has its name now. */
+  readonly replaced: boolean;
 };
 
 /** An armor with its node; payload field `armors`. */
@@ -40,6 +42,8 @@ type Volatile = {
   readonly epoch: Epoch;
   readonly nodes: ReadonlyMap<string, NodeView>;
   readonly armors: ReadonlyMap<string, RegisteredArmor>;
+  /** A node whose coming or going is not yet stored on enough nodes; after a takeover the table as a whole. */
+  readonly changing: string | null;
 };
 type Registering = Thread<Volatile>;
 
@@ -79,7 +83,9 @@ export function registration(self: string): Element {
     for (const [id, { node: at }] of armors) if (at === node) armors.delete(id);
     for (const report of reports) {
       const other = armors.get(report.armor);
-      if (other && other.incarnation.placement > report.incarnation.placement) continue;
+      // Two sides may have come to the same number: this FTM is the one of its own node.
+      const later = other && (report.armor === "ftm" ? other.node === self : other.incarnation.placement > report.incarnation.placement);
+      if (later) continue;
       armors.set(report.armor, { ...report, node });
     }
     thread.setVolatile({ ...thread.volatile, armors });
@@ -94,11 +100,65 @@ export function registration(self: string): Element {
     thread.send({ ops: [op("ftm.hand-over", "heartbeat")], payload, lane: "system", deadlineMs: timing.takeoverRetryMs });
   };
 
+  /**
+   * Whether the nodes that count may change now: one after the other, by a majority of those before.
+   * Else two minorities could each become a majority of their own. If not, the thread waits and comes back to `op`.
+   */
+  const mayChange = (thread: Registering, id: string, again: string): boolean => {
+    const { nodes, changing } = thread.volatile;
+    // Where all have left, the first that returns is all there is.
+    const isEmpty = [...nodes.values()].every(({ state }) => state === "left");
+    if (!isEmpty && !hasMajority([...nodes.values()])) throw new OperationError("stale", "no node is registered or leaves without a majority");
+    thread.payload["settling"] = changing ?? id;
+    if (changing === null || changing === id) {
+      thread.setVolatile({ ...thread.volatile, changing: id });
+      return true;
+    }
+    thread.insert(op("table.commit"), op("node.settled"), op(again));
+    return false;
+  };
+
+  const admit = (thread: Registering, registration: NodeRegistration): void => {
+    const { id, name, address } = registration;
+    const before = thread.volatile.nodes.get(id);
+    // One that has left may have forgotten everything about it.
+    const fresh = !before || before.state === "left";
+    thread.payload["wanted"] = registration;
+    if (fresh && !mayChange(thread, id, "node.join-again")) return;
+    setNode(thread, { id, name, address, state: "alive", draining: false, reported: !before, plannedUntilMs: 0, replaced: false, elements: before?.elements ?? false });
+    if (fresh) thread.event({ kind: "node.joined", subject: name, node: id });
+    announce(thread, id);
+    thread.payload["registration"] = { id, name, address, draining: false, left: false };
+    thread.payload["targets"] = id === self ? [] : [target({ id, address })];
+    const settled = fresh ? [op("node.settled")] : [];
+    thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), ...settled, op("cluster.changed"));
+  };
+
+  /** Another node of this name. */
+  const named = (thread: Registering, wanted: string, except: string): NodeView | undefined =>
+    [...thread.volatile.nodes.values()].find(({ name, id, state }) => name === wanted && id !== except && state !== "left");
+
+  /** Does anybody else than the one at `except` answer where this node is registered? */
+  const lookFor = (thread: Registering, { id, address }: NodeView, except: string, then: string): void => {
+    Object.assign(thread.payload, { subject: id, address, except });
+    thread.insert(op("node.probe", daemonOf(self)), op(then, thread.self));
+  };
+
+  /** Its name was given to another node while it was away: what runs on it ends, and so does it. */
+  const sendAway = (thread: Registering, before: NodeView, address: string): NodeView => {
+    const node: NodeView = { ...before, address, state: "draining", draining: true, reported: false };
+    setNode(thread, node);
+    announce(thread, node.id);
+    thread.payload["targets"] = [target({ id: node.id, address })];
+    thread.insert(op("liveness.watch"), op("cluster.changed"));
+    return node;
+  };
+
   return element<DataRecord, Volatile>({
     name: "registration",
     version: 1,
     state: {},
-    volatile: () => ({ epoch: epochZero, nodes: new Map(), armors: new Map() }),
+    volatile: () => ({ epoch: epochZero, nodes: new Map(), armors: new Map(), changing: null }),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { epoch, reports, dead, avoid } = thread.payload["begin"] as unknown as FtmBegin;
@@ -106,15 +166,16 @@ export function registration(self: string): Element {
         const nodes = new Map<string, NodeView>();
         for (const [key, value] of Object.entries(entries)) {
           if (!key.startsWith("node:")) continue;
-          const { id, name, address, left, draining } = value as NodeRegistration;
+          const { id, name, address, left, draining, replaced = false } = value as NodeRegistration;
           const reported = reports.some(({ node }) => node === id);
           const absent = avoid.includes(id) && !draining;
           const state = left ? "left" : !reported || absent ? "suspect" : draining ? "draining" : "alive";
           const plannedUntilMs = absent ? thread.nowMs + timing.plannedAbsenceMs : 0;
           const elements = reports.some((report) => report.node === id && report.allowElements);
-          nodes.set(id, { id, name, address, reported, state, draining, plannedUntilMs, elements });
+          nodes.set(id, { id, name, address, reported, state, draining, plannedUntilMs, replaced, elements });
         }
-        thread.setVolatile({ ...thread.volatile, epoch, nodes });
+        // The FTM before may have left a change half stored.
+        thread.setVolatile({ ...thread.volatile, epoch, nodes, changing: "takeover" });
         for (const report of reports) setArmors(thread, report.node, report.armors);
         const others = [...nodes.values()].filter(({ id, state }) => id !== self && state !== "left");
         // One that has left may not have been told so by the FTM before; most are off.
@@ -138,8 +199,9 @@ export function registration(self: string): Element {
       },
       "armors.told": (_state, thread) => {
         const { node: id, armors, allowElements = false } = thread.payload as unknown as { node: string; armors: ArmorReport[]; allowElements?: boolean };
-        const node = thread.volatile.nodes.get(id);
-        if (!node || node.state === "left") return;
+        let node = thread.volatile.nodes.get(id);
+        if (!node || (node.state === "left" && !node.replaced)) return;
+        if (node.replaced && node.state !== "draining") node = sendAway(thread, node, node.address);
         // Held dead by the leader of the takeover, it speaks: a poll that found it alive from the start says nothing.
         const silent = node.state === "suspect" && !node.reported && node.plannedUntilMs === 0;
         setNode(thread, { ...node, reported: true, elements: allowElements, state: silent ? back(node) : node.state });
@@ -159,52 +221,85 @@ export function registration(self: string): Element {
       },
       "node.join": (_state, thread) => {
         const wanted = thread.payload["registration"] as NodeRegistration;
-        const same = [...thread.volatile.nodes.values()].find(({ name, id }) => name === wanted.name && id !== wanted.id);
-        if (same && (same.state === "alive" || same.state === "draining")) {
-          throw new OperationError("refused", `node name "${wanted.name}" is taken by a running node at ${same.address}`);
-        }
-        const nodes = new Map(thread.volatile.nodes);
-        if (same) {
-          // A known name with a new id: a new node that inherits nothing.
-          nodes.delete(same.id);
-          const { id, name, address } = same;
-          thread.payload["replaced"] = { [`node:${id}`]: { id, name, address, draining: false, left: true } };
-        }
-        const { id, name, address } = wanted;
-        const before = nodes.get(id);
-        nodes.set(id, { id, name, address, state: "alive", draining: false, reported: true, plannedUntilMs: 0, elements: before?.elements ?? false });
-        thread.setVolatile({ ...thread.volatile, nodes });
-        if (!before) thread.event({ kind: "node.joined", subject: name, node: id });
-        announce(thread, id);
-        thread.payload["targets"] = [target(wanted)];
-        thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), op("cluster.changed"));
+        const same = named(thread, wanted.name, wanted.id);
+        if (thread.volatile.nodes.get(wanted.id)?.replaced) throw new OperationError("refused", givenAway(wanted.name));
+        if (!same) return admit(thread, wanted);
+        if (same.id === self) throw new OperationError("refused", taken(same));
+        // A known name with a new id: one that has lost its data dir, unless the old one still answers.
+        thread.payload["wanted"] = wanted;
+        lookFor(thread, same, wanted.address, "node.join-looked");
+      },
+      "node.join-looked": (_state, thread) => {
+        const node = thread.volatile.nodes.get(thread.payload["subject"] as string)!;
+        const { id, name, address, state } = node;
+        if (state === "left") return thread.insert(op("node.join-again"));
+        if (thread.payload["answered"] === true) throw new OperationError("refused", taken(node));
+        if (!mayChange(thread, id, "node.join-again")) return;
+        // The old one leaves first, and counts until that is stored.
+        thread.payload["registration"] = { id, name, address, draining: false, left: true, replaced: true };
+        thread.insert(op("node.register"), op("table.commit"), op("node.settled"), op("node.replace"));
+      },
+      // It inherits nothing.
+      "node.replace": (_state, thread) => {
+        const node = thread.volatile.nodes.get(thread.payload["subject"] as string)!;
+        thread.insert(op("node.join-again"));
+        if (node.state === "left") return;
+        setNode(thread, { ...node, state: "left", draining: false, replaced: true, reported: false });
+        setArmors(thread, node.id, []);
+        thread.event({ kind: "node.replaced", subject: node.name, node: node.id, by: (thread.payload["wanted"] as NodeRegistration).id });
+        thread.payload["unwatch"] = [`guard@${node.id}`];
+        thread.insert(op("liveness.unwatch"));
+      },
+      // What was found out may be old.
+      "node.join-again": (_state, thread) => {
+        thread.payload["registration"] = thread.payload["wanted"]!;
+        thread.insert(op("node.join"));
+      },
+      "node.settled": (_state, thread) => {
+        if (thread.volatile.changing === thread.payload["settling"]) thread.setVolatile({ ...thread.volatile, changing: null });
       },
       // A registered daemon has found a new FTM, or has restarted, perhaps elsewhere.
       "node.hello": (_state, thread) => {
-        const { id, name, address } = thread.payload["registration"] as NodeRegistration;
+        const { id, address } = thread.payload["registration"] as NodeRegistration;
         const node = thread.volatile.nodes.get(id);
-        const other = [...thread.volatile.nodes.values()].find((one) => one.name === name && one.id !== id && one.state !== "left");
-        if (!node && !other) return;
-        if (!node || node.state === "left") {
+        if (!node && thread.payload["sighted"] === true) return;
+        if (!node) return thread.insert(op("node.join"));
+        // One id at two addresses: a copied data dir, unless the node is silent where it was.
+        if (node.address !== address) return lookFor(thread, node, address, "node.hello-looked");
+        thread.payload["subject"] = id;
+        thread.insert(op("node.spare"), op("node.greet"));
+      },
+      "node.hello-looked": (_state, thread) => {
+        const { address } = thread.volatile.nodes.get(thread.payload["subject"] as string)!;
+        if (thread.payload["answered"] === true && thread.payload["sighted"] === true) return thread.finish();
+        if (thread.payload["answered"] === true) throw new OperationError("copied", `cannot start: the node of this data dir answers at ${address}; a data dir belongs to one node: start with an empty one`);
+        // The others, if they are being asked about it, are asked where it was.
+        thread.insert(op("node.spare"), op("node.greet"));
+      },
+      "node.greet": (_state, thread) => {
+        const { id, address } = thread.payload["registration"] as NodeRegistration;
+        const node = thread.volatile.nodes.get(id);
+        if (!node) return;
+        const { name } = node;
+        const sighted = thread.payload["sighted"] === true;
+        if (sighted && node.state === "left") return;
+        if (node.replaced) {
+          sendAway(thread, node, address);
+          return;
+        }
+        if (node.state === "left") {
+          const other = named(thread, name, id);
           if (thread.payload["returning"] !== true) {
             // It has not heard, or has crashed before it had ended. One that was replaced while it was cut off runs programs yet.
             if (other) clear(thread, id);
             thread.after(`dismiss ${id}`, other ? timing.stopGraceMs + clearWithinMs : 0, "node.dismiss", { subject: id });
             return;
           }
-          if (!node || other) {
-            throw new OperationError("refused", `node name "${name}" is taken by the node at ${other?.address} since this one left: start it with an empty data dir under another name`);
-          }
+          if (other) throw new OperationError("refused", `${taken(other)} since this one left: start it with an empty data dir under another name`);
           // Started again after it had left, it belongs to the cluster once more.
-          setNode(thread, { ...node, state: "alive", draining: false, address, reported: false, plannedUntilMs: 0 });
-          thread.event({ kind: "node.joined", subject: name, node: id });
-          announce(thread, id);
-          thread.payload["registration"] = { id, name, address, draining: false, left: false };
-          thread.payload["targets"] = id === self ? [] : [target({ id, address })];
-          thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), op("cluster.changed"));
-          return;
+          return admit(thread, { id, name, address, draining: false, left: false });
         }
-        if (node.plannedUntilMs > 0 || node.state === "failed") {
+        if (!sighted && (node.plannedUntilMs > 0 || node.state === "failed")) {
           if (node.state === "failed") {
             thread.event({ kind: "node.returned", subject: name, node: id });
             // What it told while it was held dead does not count; it tells it again.
@@ -215,8 +310,9 @@ export function registration(self: string): Element {
         }
         if (node.address === address) return;
         setNode(thread, { ...thread.volatile.nodes.get(id)!, address });
+        thread.event({ kind: "node.moved", subject: name, node: id, from: node.address, address });
         thread.payload["registration"] = { id, name, address, draining: node.draining, left: false };
-        thread.payload["targets"] = [target({ id, address })];
+        thread.payload["targets"] = id === self ? [] : [target({ id, address })];
         thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), op("cluster.changed"));
       },
       "node.leaving": (_state, thread) => {
@@ -252,17 +348,27 @@ export function registration(self: string): Element {
           thread.finish();
           return;
         }
-        const { name, address } = node;
+        if (thread.volatile.changing === id && thread.payload["again"] !== true) return thread.finish();
+        if (!mayChange(thread, id, "node.drained")) return;
+        // If it is not stored in time.
+        thread.after(`drained ${id}`, timing.operatorDeadlineMs, "node.drained", { subject: id, again: true });
+        const { name, address, replaced } = node;
+        thread.payload["registration"] = { id, name, address, draining: false, left: true, ...(replaced && { replaced }) };
+        thread.insert(op("node.register"), op("table.commit"), op("node.settled"), op("node.gone"));
+      },
+      "node.gone": (_state, thread) => {
+        const node = thread.volatile.nodes.get(thread.payload["subject"] as string)!;
+        if (node.state === "left") return thread.finish();
         setNode(thread, { ...node, state: "left", draining: false });
-        setArmors(thread, id, []);
-        thread.payload["registration"] = { id, name, address, draining: false, left: true };
-        thread.payload["unwatch"] = [`guard@${id}`];
-        thread.event({ kind: "node.left", subject: name, node: id });
-        thread.insert(op("liveness.unwatch"), op("node.register"), op("table.commit"), op("node.dismiss"), op("cluster.changed"));
+        setArmors(thread, node.id, []);
+        thread.payload["unwatch"] = [`guard@${node.id}`];
+        thread.event({ kind: "node.left", subject: node.name, node: node.id });
+        thread.insert(op("liveness.unwatch"), op("node.dismiss"), op("cluster.changed"));
       },
       "node.dismiss": (_state, thread) => {
         const id = thread.payload["subject"] as string;
-        const payload = { epoch: thread.volatile.epoch };
+        const node = thread.volatile.nodes.get(id);
+        const payload = { epoch: thread.volatile.epoch, text: node?.replaced ? givenAway(node.name) : null };
         thread.send({ ops: [op("epoch.guard", daemonOf(id)), op("membership.end", daemonOf(id))], payload, lane: "system" });
       },
       "liveness.changed": (_state, thread) => {
@@ -290,7 +396,7 @@ export function registration(self: string): Element {
         const node = thread.volatile.nodes.get(subject);
         if (!node || node.state === "failed" || node.state === "left") return;
         if (thread.nowMs < node.plannedUntilMs) return;
-        const accused = node.state === "alive" || node.state === "draining" ? 1 : 0;
+        const accused = (node.state === "alive" || node.state === "draining") && !node.replaced ? 1 : 0;
         if (!hasMajority([...thread.volatile.nodes.values()], accused)) return;
         setNode(thread, { ...node, state: "failed", reported: false });
         const armors = new Map(thread.volatile.armors);
@@ -309,3 +415,6 @@ export function registration(self: string): Element {
     },
   });
 }
+
+const taken = ({ name, address }: NodeView): string => `node name "${name}" is taken by a running node at ${address}`;
+const givenAway = (name: string): string => `node name "${name}" was given to another node while this one was away: start with an empty data dir and another name`;

@@ -120,7 +120,8 @@ function viewOf(payload: { readonly [field: string]: Data }, number: number, bef
     epoch: payload["epoch"] as Epoch,
     number,
     stale: !hasMajority(nodes),
-    nodes: nodes.map((node) => ({ id: node.id, name: node.name, address: node.address, state: node.state, absent: isAbsent(node) })),
+    nodes: nodes.filter(({ replaced, state }) => !replaced || state === "draining")
+      .map((node) => ({ id: node.id, name: node.name, address: node.address, state: node.state, absent: isAbsent(node) })),
     armors: [...armors, ...missing],
     names: Object.fromEntries(own.map(({ id, name }) => [id, name])),
     applications: entries.map((entry) => {

@@ -10,13 +10,14 @@ import { type App, createApp, readJson } from "../../transports/http2_app.ts";
 import type { FaultOrder } from "../fault_order.ts";
 import { operations, type OperationAnswer } from "../elements/operator.ts";
 import type { DeadLetterDocument } from "./dead_letter_collection.ts";
+import type { ClusterDocument } from "../join_search.ts";
 import type { EventStore, StoredEvent } from "./event_store.ts";
 import { followLog } from "./log_reader.ts";
 
 /** What the API needs of its daemon. */
 export interface ApiOptions {
   readonly status: () => Record<string, unknown>;
-  readonly cluster: () => Record<string, unknown> | undefined;
+  readonly cluster: () => ClusterDocument;
   readonly events: EventStore;
   readonly operate: (operation: string, args: DataRecord) => Promise<OperationAnswer>;
   /** Where an instance of an application is: `local` with its log, or a stream from another node. */
@@ -37,10 +38,7 @@ const statusOf: { readonly [code: string]: 400 | 409 | 503 | 504 } = { usage: 40
 export function createApi(options: ApiOptions): App {
   const app = createApp();
   app.get("/v1/status", (context) => context.json(options.status()));
-  app.get("/v1/cluster", (context) => {
-    const cluster = options.cluster();
-    return cluster ? context.json(cluster) : context.json({ ok: false, code: "unknown", error: "this node has not joined a cluster yet" }, 503);
-  });
+  app.get("/v1/cluster", (context) => context.json(options.cluster()));
   app.get("/v1/events", (context) => {
     const since = Number(context.req.query("since") ?? 0);
     if (!Number.isSafeInteger(since) || since < 0) throw new ArmorError("usage", "--since must be a number of an event");

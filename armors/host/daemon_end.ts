@@ -9,6 +9,11 @@ import { join } from "node:path";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import type { RunDir } from "./run_dir.ts";
 
+/** Exit status that tells the guard: do not start me again; the reason is on stderr. */
+export const hopelessStatus = 78;
+/** Exit status that tells the guard: start me again as another one; the identity has changed. */
+export const againStatus = 79;
+
 const pathIn = (run: RunDir): string => join(run.path, "daemon.end");
 
 /** Leave word of an exit status; a full disk only makes the guard start the daemon once more. */

@@ -23,6 +23,10 @@ export type NodeIdentity = {
   readonly bootstrap: boolean;
   /** What its daemon must not forget, once it has promised anything. */
   readonly memory?: NodeMemory;
+  /** It gave up a cluster of its own for another one. */
+  readonly gaveUp?: boolean;
+  /** Where to ask besides `--join`, until the node has joined; a node with such a list never starts a cluster. */
+  readonly joins?: readonly string[];
 };
 
 /** Stands for the cluster in the heartbeats of a node that has not joined one yet. */

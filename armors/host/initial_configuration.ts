@@ -16,13 +16,14 @@ import type { DataDir } from "./data_dir.ts";
 import { writeDurably } from "./durable_file.ts";
 
 /**
- * The configuration of a node that is about to start a cluster of its own.
+ * The configuration of a node that is about to start a cluster of its own, or will if it finds none.
  *
  * @returns `undefined` for every other node: it is read once.
  * @throws {ArmorError} `"usage"` naming file, field and fix; `"file"` if it cannot be read.
  */
-export async function readConfiguration({ config, join: peers, dataDir }: RoleOptions): Promise<Configuration | undefined> {
-  if (config === undefined || peers.length > 0 || existsSync(join(dataDir, "identity.cbor"))) return undefined;
+export async function readConfiguration({ config, join: [first], dataDir, listen, advertise }: RoleOptions): Promise<Configuration | undefined> {
+  const mayStart = first === undefined || first === (advertise ?? listen);
+  if (config === undefined || !mayStart || existsSync(join(dataDir, "identity.cbor"))) return undefined;
   const { readTomlFile } = await import("../toml_file.ts");
   return configurationOf(readTomlFile(config), config);
 }

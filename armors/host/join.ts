@@ -1,56 +1,82 @@
 /**
- * Joining a cluster: ask the named daemons which cluster it is and where its FTM
- * is. Silent peers are asked again; one that refuses ends the attempt.
+ * Joining a cluster: ask the named daemons which cluster they belong to and
+ * where its FTM is, until one has one, or this node is the one to start it.
+ * Silent peers are asked again; one that refuses ends the attempt.
  *
  * @module
  */
 import { ArmorError } from "../../core/errors.ts";
-import type { Epoch } from "../../core/generation.ts";
 import { parseAddress } from "../../transports/address.ts";
 import { request } from "../../transports/http2_client.ts";
 import type { TlsIdentity } from "../../transports/tls_identity.ts";
+import { type ClusterDocument, JoinSearch, type JoinStep } from "../join_search.ts";
 import { version } from "../version.ts";
+import { nowMs } from "./system_clock.ts";
 
-/** What a daemon tells one that wants to join; `GET /v1/cluster`. */
-export type ClusterDocument = {
-  readonly cluster: string;
-  readonly version: string;
-  readonly ftm: { readonly epoch: Epoch; readonly node: string };
-  /** Address of the FTM's node. */
-  readonly address: string;
-};
+/** What a search needs. */
+export interface JoinOptions {
+  readonly addresses: readonly string[];
+  /** This node, which may be in the list. */
+  readonly self: { readonly id: string; readonly address: string };
+  readonly tls: TlsIdentity;
+  readonly log: (text: string) => void;
+}
 
-const retryMs = 500;
+const againMs = 500;
+const connectWithinMs = 1_000;
+const answerWithinMs = 1_500;
+/** Somebody may wonder why nothing happens. */
+const sayEveryMs = 30_000;
 
 /**
- * Ask until one answers.
+ * Ask until there is something to do.
  *
- * @param self This node's own address, which may be in the list.
  * @throws {ArmorError} `"refused"`: another secret or another version.
  */
-export async function joinCluster(addresses: readonly string[], self: string, tls: () => TlsIdentity): Promise<ClusterDocument> {
-  for (;;) {
-    for (const address of addresses.filter((one) => one !== self)) {
-      const found = await ask(address, tls());
-      if (found) return found;
+export async function joinCluster({ addresses, self, tls, log }: JoinOptions): Promise<Exclude<JoinStep, { kind: "wait" }>> {
+  const search = new JoinSearch(addresses, self, nowMs());
+  for (let saidMs = nowMs();;) {
+    const step = search.answered(await askAll(addresses, tls), nowMs());
+    if (step.kind !== "wait") return step;
+    if (nowMs() - saidMs >= sayEveryMs) {
+      saidMs = nowMs();
+      log(`waiting: none of ${addresses.join(", ")} has a cluster yet; the first of them starts one`);
     }
-    await new Promise((resolve) => setTimeout(resolve, retryMs));
+    await new Promise((resolve) => setTimeout(resolve, againMs));
   }
 }
 
-async function ask(address: string, tls: TlsIdentity): Promise<ClusterDocument | undefined> {
+/** A refusal counts only if nobody takes us. */
+async function askAll(addresses: readonly string[], tls: TlsIdentity): Promise<(ClusterDocument | undefined)[]> {
+  const answers = await Promise.allSettled(addresses.map((address) => askCluster(address, tls)));
+  const found = answers.map((answer) => (answer.status === "fulfilled" ? answer.value : undefined));
+  const failed = answers.find((answer) => answer.status === "rejected");
+  if (failed && !found.some((answer) => answer?.ftm)) throw failed.reason;
+  return found;
+}
+
+/**
+ * Ask one daemon.
+ *
+ * @returns `undefined` when it is silent.
+ * @throws {ArmorError} `"refused"`.
+ */
+export async function askCluster(address: string, tls: TlsIdentity): Promise<ClusterDocument | undefined> {
   try {
-    const response = await request({ address: parseAddress(address), tls, method: "GET", path: "/v1/cluster", timeoutMs: 3_000 });
+    const to = { address: parseAddress(address), tls, connectTimeoutMs: connectWithinMs };
+    const response = await request({ ...to, method: "GET", path: "/v1/cluster", timeoutMs: answerWithinMs });
     if (response.status !== 200) return void response.close();
-    const found = await response.json() as ClusterDocument;
-    if (found.version !== version) {
-      throw new ArmorError("refused", `cannot join ${address}: it runs version ${found.version}, this is ${version}`);
-    }
-    return found.address ? found : undefined;
+    return checkVersion(await response.json() as ClusterDocument, address);
   } catch (error) {
     if (!(error instanceof ArmorError)) throw error;
     if (error.code === "wrong_secret") throw new ArmorError("refused", `cannot join ${address}: it has another cluster secret`);
     if (error.code === "refused") throw error;
     return undefined;
   }
+}
+
+/** @throws {ArmorError} `"refused"`. */
+export function checkVersion(found: ClusterDocument, address: string): ClusterDocument {
+  if (found.version === version) return found;
+  throw new ArmorError("refused", `cannot join ${address}: it runs version ${found.version}, this is ${version}`);
 }

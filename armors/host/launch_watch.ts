@@ -115,7 +115,7 @@ function launchExit(state: Watched): LaunchExit | undefined {
 }
 
 /** A record without a program: its shim, or the copy of it that becomes the program, may still be at work. */
-function isStarting(record: string): boolean {
+export function isStarting(record: string): boolean {
   return findByArguments((args) => isShimArgv(args, record)).length > 0;
 }
 

@@ -20,7 +20,7 @@ type Relay = { readonly type: "relay"; readonly origin: string; readonly target:
 /** What peers need. */
 export interface PeersOptions {
   /** Open a link; `undefined` while this node has no certificate yet. */
-  readonly connect: (address: string, handlers: LinkHandlers & { onOpen(): void }) => FrameLink | undefined;
+  readonly connect: (address: string, handlers: LinkHandlers & { onOpen(): void }, node: string) => FrameLink | undefined;
   readonly clock: Clock;
   /** This node's id. */
   readonly node: string;
@@ -149,7 +149,7 @@ export class Peers {
     if (peer.link || !peer.address || this.#clock.nowMs() < peer.retryAtMs) return;
     let link: FrameLink | undefined;
     const handlers = this.#handlers(node, peer, () => link!);
-    link = this.options.connect(peer.address, { ...handlers, onOpen: () => this.#opened(node, peer, link!) });
+    link = this.options.connect(peer.address, { ...handlers, onOpen: () => this.#opened(node, peer, link!) }, node);
     peer.link = link;
   }
 

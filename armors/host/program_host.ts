@@ -18,7 +18,7 @@ import { ApplicationApi } from "./application_api.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readIdentity } from "./identity.ts";
 import { type LaunchRecord, listLaunches, pruneLaunches, readLaunchRecord } from "./launch_record.ts";
-import { endStarting, type LaunchExit, watchLaunch } from "./launch_watch.ts";
+import { endStarting, isStarting, type LaunchExit, watchLaunch } from "./launch_watch.ts";
 import { launch, type LaunchOutcome } from "./launcher.ts";
 import { LogKeeper } from "./log_keeper.ts";
 import { sweepLogs } from "./log_sweep.ts";
@@ -39,6 +39,8 @@ export interface ProgramSystem {
   record(instance: string, number: number): LaunchRecord | undefined;
   /** Instances that have launch records. */
   instances(): string[];
+  /** Of a record without a program: whether it may still come. */
+  isStarting(instance: string, number: number): boolean;
   /** Numbers of the launches on record, newest last. */
   launches(instance: string): number[];
   onExit(instance: string, number: number, listener: (exit: LaunchExit) => void): void;
@@ -146,12 +148,22 @@ export function programHost(system: ProgramSystem): {
     else if (outcome.ok) {
       local("program.started", { id, launch: number, process: outcome.program });
       watch(args, outcome.program, local, false);
-    } else if (outcome.code === "exists" && !again && system.record(id, number)?.state === "ended") {
+    } else if (outcome.code === "exists" && !again && (system.record(id, number)?.state === "ended" || neverStarts(id, number))) {
       const newest = system.launches(id).at(-1) ?? number;
       local("program.taken", { id, launch: number, number: newest, running: false });
     } else if (outcome.code === "exists") adopt({ id, launch: number, application, boot: system.bootId(), stopping: false, graceMs: 0 }, local);
     else if (outcome.code === "refused") local("program.cannot", { id, launch: number, reason: outcome.reason });
     else local("program.exited", { id, launch: number, status: 127, reason: outcome.reason });
+  };
+
+  /** No program is on record and no shim at work: it died between its two lines, or a power cut has taken the end of the record. */
+  const neverStarts = (id: string, number: number): boolean => {
+    const noProgram = (): boolean => {
+      const record = system.record(id, number);
+      return record?.state === "starting" && record.program === undefined;
+    };
+    // Written, and the shim's copy replaced by the program, while we looked: read again.
+    return noProgram() && !system.isStarting(id, number) && noProgram();
   };
 
   const adopt = (args: AdoptArgs, local: Local, waitedMs = 0): void => {
@@ -165,7 +177,8 @@ export function programHost(system: ProgramSystem): {
     }
     if (record === undefined) return void start(args, local, true);
     if (record.program === undefined) {
-      // The shim is at work, or stopped, or died between its two lines.
+      if (neverStarts(id, number)) return local("program.exited", { id, launch: number, status: 127, reason: "the launch shim ended before its program started" });
+      // The shim is at work, or stopped.
       if (waitedMs < startWithinMs) clock.after(startLookMs, () => adopt(args, local, waitedMs + startLookMs));
       else void giveUp(args, local);
       return;
@@ -287,6 +300,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
     },
     record: (instance, number) => readLaunchRecord(data.launch(instance, number)),
     instances: () => readdirSync(dirname(data.launches("any"))),
+    isStarting: (instance, number) => isStarting(data.launch(instance, number)),
     launches: (instance) => listLaunches(data.launches(instance)),
     onExit: (instance, number, listener) => void watchLaunch(data.launch(instance, number), listener),
     isAlive,

@@ -22,34 +22,38 @@ import type { TlsIdentity } from "../../transports/tls_identity.ts";
 import { daemonArmor } from "../daemon_armor.ts";
 import type { ElementSet } from "../elements/element_source.ts";
 import { findArmor } from "../elements/armor_names.ts";
+import type { ClusterDocument } from "../join_search.ts";
 import type { OperationAnswer } from "../elements/operator.ts";
 import type { FaultOrder } from "../fault_order.ts";
 import type { RoleOptions } from "./role_flags.ts";
-import { type ArmorReport, daemonOf, elementsKey } from "../shapes.ts";
+import { type ArmorReport, daemonOf, elementsKey, type NodeRegistration } from "../shapes.ts";
 import { version } from "../version.ts";
 import { createApi, type LogPlace } from "./api.ts";
 import { ArmorHost } from "./armor_host.ts";
 import { ArmorProcesses, armorSystem } from "./armor_processes.ts";
 import { Ballast } from "./ballast.ts";
 import { openCheckpointFiles } from "./checkpoint_file.ts";
-import { writeDaemonEnd } from "./daemon_end.ts";
+import { againStatus, hopelessStatus, writeDaemonEnd } from "./daemon_end.ts";
 import { dataDir } from "./data_dir.ts";
 import { collectDeadLetters, type CollectionOptions, type DeadLetterDocument } from "./dead_letter_collection.ts";
 import { DeadLetterFile, deadLetterPath } from "./dead_letters.ts";
 import { ElementLoader, hashOf } from "./element_loader.ts";
+import { enterCluster, forgetCluster, giveUpCluster, isEmptyCluster, leaveUnjoined } from "./enter_cluster.ts";
 import { EventStore, type StoredEvent } from "./event_store.ts";
 import { guardSystem, GuardWatch } from "./guard_watch.ts";
 import { handFile, handPath, HandRecord } from "./hand_record.ts";
 import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
 import { readIdentity, unjoined, writeIdentity } from "./identity.ts";
 import { forgetConfiguration, storedApplications } from "./initial_configuration.ts";
-import { joinCluster } from "./join.ts";
+import { askCluster } from "./join.ts";
 import type { LinkUp, LocalFrame, Refused, Register, Registered } from "./local_link.ts";
 import { tryLock } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
+import { greetingHeaders, inUse, PeerAdmission, type PeerGreeting } from "./peer_admission.ts";
 import { connectWithinMs, Peers, type PeersOptions } from "./peers.ts";
 import { type NodeMemory, recall, rememberingStore } from "./node_memory.ts";
-import { probeNode } from "./probe_node.ts";
+import { guardAnswers, probeNode } from "./probe_node.ts";
+import { RefusalNotes } from "./refusal_notes.ts";
 import { identify } from "./process_table.ts";
 import { Router } from "./router.ts";
 import { openRunDir } from "./run_dir.ts";
@@ -57,12 +61,10 @@ import { statusDocument } from "./status.ts";
 import { bootId, nowMs, systemClock } from "./system_clock.ts";
 import { systemRandom } from "./system_random.ts";
 
-/** Exit status that tells the guard: do not start me again; the reason is on stderr. */
-export const hopelessStatus = 78;
-
 const lockWithinMs = 2_000;
 /** Operations that are refused while the disk is full. */
 const takesRoom: readonly string[] = ["application.submit", "own.install", "elements.change"];
+const lookAroundMs = 2_000;
 
 /** The daemon proper; started by the guard. Resolves to an exit status when it is to end. */
 export async function runDaemon(options: RoleOptions): Promise<number> {
@@ -85,6 +87,8 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   let leave: ((status: number) => void) | undefined;
   const ended = new Promise<number>((resolve) => (leave = resolve));
 
+  if (identity.cluster === "") await forgetCluster(data);
+
   // The microkernel and its state.
   const hand = new HandRecord(handFile(handPath(data, armor)), false);
   const life = hand.begin(options.ended === "own");
@@ -92,7 +96,10 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   if (life === "careful") log(`the daemon is careful: its last lives ended early; it died under ${JSON.stringify(hand.suspects)}`);
   hand.hold({ kind: "restore", id: "", op: "" });
   const ballast = new Ballast(data.ballast);
+  /** The node gives its cluster up: what it knows of that must not come into the next one. */
+  let forgets = false;
   const remember = (memory: NodeMemory): void => {
+    if (forgets) return;
     const next = identity = { ...identity!, memory };
     ballast.relieve(() => writeIdentity(data.identity, next));
   };
@@ -140,9 +147,18 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   const seams = injecting?.openSeams(data, armor, log, () => kernel);
   const clock = seams?.clock() ?? systemClock;
 
+  // A data dir at a new address: it was moved, unless the node still answers at the old one.
+  const means = { armor, key: heartbeatKey(secret, armor), listenHost: listen.host, cluster: identity.cluster || unjoined, seams };
+  const registered = nodesOf(kernel).find((node) => node.id === id)?.address ?? address;
+  if (registered !== address && await guardAnswers({ node: id, address: registered, withinMs: timing.nodeConfirmMs, except: address }, means)) {
+    throw new ArmorError("refused", inUse(name, registered));
+  }
+
   // Frames.
-  const connect: PeersOptions["connect"] = (at, handlers) => {
-    const headers = { "armor-cluster": identity!.cluster, "armor-node": id, "armor-version": version };
+  const notes = new RefusalNotes(systemClock);
+  const connect: PeersOptions["connect"] = (at, handlers, target) => {
+    const nodes = nodesOf(kernel).filter(({ left }) => !left).length;
+    const headers = greetingHeaders({ cluster: identity!.cluster, node: id, address, nodes, target });
     return tls && connectLink({ address: parseAddress(at), tls, headers, connectTimeoutMs: connectWithinMs, ...handlers });
   };
   const peers = new Peers({
@@ -155,7 +171,9 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
       router.toAll(encode({ type: "link-up" } satisfies LinkUp));
     },
     onClosed: (node, reason, error, wasOpen) => {
-      if (reason === "refused") log(`node ${node} refuses this one: ${error?.message}`);
+      if (error?.code === "expelled") return hopeless(error.message);
+      const refusal = reason === "refused" && `node ${node} refuses this one: ${error?.message}`;
+      if (refusal && notes.isNews(refusal)) log(refusal);
       if (wasOpen) host.local("link.closed", { node });
     },
   });
@@ -184,7 +202,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     work: async (kind, args) => {
       if (kind === "element.load") return await loader.work(args, options.allowElements, log);
       if (kind !== "node.probe") throw new Error(`no work of kind "${kind}"`);
-      return await probeNode(args as DataRecord, { peers, armor, listenHost: listen.host, key: keyOf(armor), cluster: identity!.cluster, seams });
+      return await probeNode(args as DataRecord, { ...means, cluster: identity!.cluster, peers });
     },
     clock,
     reconfigured: () => queueMicrotask(() => host.local("armor.described", { armor, elements: kernel.describe() as Data })),
@@ -218,11 +236,15 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
       case "operator.respond":
         return waiting.get(String(args["request"]))?.(args["body"] as unknown as OperationAnswer);
       case "membership.refused":
+        if (!isJoined()) {
+          forgets = true;
+          leaveUnjoined(data);
+        }
         return hopeless(String(args["text"]));
       case "membership.may-leave":
         return void handOver();
       case "membership.end":
-        return void endNode();
+        return void endNode(args["text"] as string | undefined);
       case "configuration.done":
         return forgetConfiguration(data);
       case "guard.hung":
@@ -353,11 +375,14 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     return await response.json() as DeadLetterDocument;
   }
 
-  function clusterDocument(): Record<string, unknown> | undefined {
-    const { ftm } = kernel.state("epoch_promise") as { ftm: { epoch: { number: number; node: string }; node: string } | null };
-    if (identity!.cluster === "" || !ftm) return undefined;
-    const at = ftm.node === id ? address : peers.address(ftm.node);
-    return { cluster: identity!.cluster, version, ftm, address: at };
+  function clusterDocument(): ClusterDocument {
+    const { ftm } = kernel.state("epoch_promise") as { ftm: ClusterDocument["ftm"] };
+    const at = ftm && (ftm.node === id ? address : peers.address(ftm.node));
+    return { version, node: id, cluster: identity!.cluster, ftm, address: at ?? "" };
+  }
+
+  function isJoined(): boolean {
+    return identity!.bootstrap || (kernel.state("membership") as { joined: boolean }).joined;
   }
 
   function findLog(application: string, instance: string | undefined): LogPlace {
@@ -388,7 +413,7 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   host.local("clock.wall", { offsetMs: Date.now() - nowMs() });
   setInterval(() => host.local("clock.wall", { offsetMs: Date.now() - nowMs() }), 60_000);
   host.start({ self: { ...self } as unknown as Data, bootId: bootId() }, restored.snapshot === undefined);
-  const configured = storedApplications(data);
+  const configured = identity.bootstrap ? storedApplications(data) : undefined;
   if (configured) host.local("configuration.begin", { applications: configured as unknown as Data });
   if (damage.length > 0) host.local("checkpoint.restored", { damage: [...damage], complete, epochSeen: events.lastEpoch, memory: (memory ?? null) as unknown as Data });
   const guard = new GuardWatch(guardSystem(data, nodeFlags(options)), (kind, cause) => {
@@ -404,32 +429,78 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
     const { mintCertificate } = await import("../../transports/certificates.ts");
     tls = await mintCertificate(secret, id);
     server = await startHttp2Server({ listen, tls, fetch: api.fetch, onLink: onPeerLink });
+    if (!isJoined()) await enter();
     peers.reach();
-    // Ended between hearing of its cluster and being registered there, it asks again.
-    if (identity!.cluster === "" || isUnregistered()) await join();
-    peers.reach();
+    void lookAround();
   })().catch((error) => {
     if (error instanceof ArmorError) hopeless(error.message);
     else host.fail(error);
   });
 
+  const admission = new PeerAdmission({
+    node: id,
+    name,
+    cluster: () => identity!.cluster,
+    addressOf: (node) => peers.address(node),
+    answers: (node, at, except) => guardAnswers({ node, address: at, withinMs: timing.nodeConfirmMs, except }, { ...means, cluster: identity!.cluster }),
+    giveWay,
+    refused: (node, cause) => {
+      if (notes.isNews(`${node} ${cause}`)) host.local("peer.refused", { subject: node, cause });
+    },
+    clock: systemClock,
+  });
+
   function onPeerLink(link: FrameLink, { headers, peerName }: LinkPeer): LinkHandlers | LinkRefusal {
+    const refused = admission.judge(headers, peerName);
+    if (refused) return refused;
     const node = String(headers["armor-node"]);
-    if (headers["armor-version"] !== version) return { refuse: `node ${name} runs version ${version}, this one ${headers["armor-version"]}` };
-    if (identity!.cluster === "" || headers["armor-cluster"] !== identity!.cluster) return { refuse: `node ${name} belongs to another cluster` };
-    if (peerName !== node) return { refuse: `the certificate is ${peerName}'s, not ${node}'s` };
     return seams ? seams.handlers(peers.accept(node, seams.link(link)), () => link) : peers.accept(node, link);
   }
 
-  function isUnregistered(): boolean {
-    return !identity!.bootstrap && (kernel.state("membership") as { joined: boolean }).joined === false;
+  async function enter(): Promise<void> {
+    const tell = (found: ClusterDocument): void => {
+      identity = readIdentity(data.identity);
+      forgetConfiguration(data);
+      host.local("membership.join", { ftm: found.ftm as unknown as Data, address: found.address });
+    };
+    const entered = await enterCluster({ data, address, joins: options.join, tls: tls!, joined: isJoined, tell, log });
+    if (entered === "bootstrap") leave?.(againStatus);
   }
 
-  async function join(): Promise<void> {
-    const found = await joinCluster(options.join, address, () => tls!);
-    identity = { ...identity!, cluster: found.cluster };
-    writeIdentity(data.identity, identity);
-    host.local("membership.join", { ftm: found.ftm as unknown as Data, address: found.address });
+  /** A peer that is silent where it is registered may have moved together with this node: the operator's list says where to. */
+  async function lookAround(): Promise<void> {
+    const others = options.join.filter((one) => one !== address);
+    let tried: ReadonlySet<string> = new Set();
+    for (; others.length > 0; await new Promise((resolve) => setTimeout(resolve, lookAroundMs))) {
+      const silent = nodesOf(kernel).filter((node) => node.id !== id && !node.left && !peers.isHeard(node.id, Infinity));
+      const lost = silent.filter((node) => tried.has(node.id));
+      // Perhaps there was nothing to say to it so far.
+      for (const node of silent) peers.ping(node.id);
+      tried = new Set(silent.map((node) => node.id));
+      if (lost.length === 0) continue;
+      const answers = await Promise.all(others.map((at) => askCluster(at, tls!).then((found) => ({ at, found }), () => ({ at, found: undefined }))));
+      for (const { at, found } of answers) {
+        const node = found?.cluster === identity!.cluster ? lost.find((one) => one.id === found.node) : undefined;
+        if (!node || node.address === at) continue;
+        peers.setAddress(node.id, at);
+        peers.ping(node.id);
+        host.local("node.sighted", { id: node.id, address: at });
+      }
+    }
+  }
+
+  /** From here on nothing is acknowledged any more, so that nothing is lost with the cluster. */
+  function giveWay({ node, nodes, cluster, address: at }: PeerGreeting): boolean {
+    const table = kernel.state("table_replica") as { [key: string]: Data };
+    if (!identity!.bootstrap || nodes < 2 || storedApplications(data) || !isEmptyCluster(table, id)) return false;
+    log(`cluster ${identity!.cluster} of this node alone is given up: node ${node} of cluster ${cluster} knows this address`);
+    forgets = true;
+    host.end();
+    void processes.endAll().then(() => {
+      giveUpCluster(data, at);
+      leave?.(againStatus);
+    });
+    return true;
   }
 
   // SIGTERM: applications and armors stay; an FTM here is handed over first.
@@ -446,10 +517,11 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
 
-  /** The node has left: nothing of it stays behind. */
-  async function endNode(): Promise<void> {
+  /** The node has left: nothing of it stays behind. A text says why nobody had ordered that. */
+  async function endNode(text?: string): Promise<void> {
     await processes.endAll();
-    leave?.(0);
+    if (text === undefined) leave?.(0);
+    else hopeless(text);
   }
 
   async function handOver(): Promise<void> {
@@ -471,4 +543,10 @@ export async function runDaemon(options: RoleOptions): Promise<number> {
   peers.close();
   heartbeats.close();
   process.exit(status);
+}
+
+/** Nodes in a daemon's copy of the table. */
+function nodesOf(kernel: Microkernel): NodeRegistration[] {
+  const table = kernel.state("table_replica") as { [key: string]: Data };
+  return Object.entries(table).filter(([key]) => key.startsWith("node:")).map(([, value]) => value as NodeRegistration);
 }

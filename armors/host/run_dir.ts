@@ -10,7 +10,7 @@
  */
 import { createHash } from "node:crypto";
 import { chmodSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import type { ArmorId } from "../../core/micro_operation.ts";
 import { type DataDir, DataDirError, fileName } from "./data_dir.ts";
@@ -92,7 +92,8 @@ function link(target: string, path: string): void {
 export function linkedRunDir(data: DataDir): RunDir | undefined {
   try {
     const path = readlinkSync(data.run);
-    return isPrivate(path) ? runDir(path) : undefined;
+    // A copy of a data dir has a link to the folder of another node.
+    return basename(path) === dataHash(data) && isPrivate(path) ? runDir(path) : undefined;
   } catch {
     return undefined;
   }

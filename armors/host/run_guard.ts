@@ -5,7 +5,7 @@
  * @module
  */
 import process from "node:process";
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import type { HostPort } from "../../transports/address.ts";
 import { decodeHeartbeat, encodeHeartbeat, heartbeatKey } from "../../transports/heartbeat_datagram.ts";
@@ -16,12 +16,12 @@ import { Guard, type GuardEffect, type GuardEvent } from "../guard.ts";
 import type { RoleOptions } from "./role_flags.ts";
 import { daemonOf } from "../shapes.ts";
 import { isOwnEnd, selfArgv, spawnDetached } from "./child_process.ts";
-import { readDaemonEnd } from "./daemon_end.ts";
+import { againStatus, hopelessStatus, readDaemonEnd } from "./daemon_end.ts";
 import type { DataDir } from "./data_dir.ts";
 import { type NodeIdentity, readIdentity, unjoined } from "./identity.ts";
 import { lockHolder } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
-import { findByArguments, identify, isAlive, kill, killAndConfirm } from "./process_table.ts";
+import { findByArguments, identify, isAlive, kill, killAndConfirm, readArguments } from "./process_table.ts";
 import { readPort, type RunDir, writePort } from "./run_dir.ts";
 import { nowMs } from "./system_clock.ts";
 import { systemRandom } from "./system_random.ts";
@@ -42,8 +42,6 @@ const loopback = "127.0.0.1";
 const killWithinMs = 5_000;
 const endWithinMs = 10_000;
 const lookEveryMs = 50;
-/** Exit status of a daemon that must not be started again. */
-const hopelessStatus = 78;
 
 /** Resolves to an exit status. */
 export async function runGuard({ options, data, run, identity: first, address, operator }: GuardOptions): Promise<number> {
@@ -51,6 +49,7 @@ export async function runGuard({ options, data, run, identity: first, address, o
   const guard = new Guard(first.id, systemRandom);
   const self = `guard@${first.id}`;
   const daemonId = daemonOf(first.id);
+  const ownAddress = options.advertise ?? options.listen ?? "";
   let identity = first;
   let daemon: ProcessIdentity | undefined;
   let restarts = 0;
@@ -113,7 +112,7 @@ export async function runGuard({ options, data, run, identity: first, address, o
   function perform(effect: GuardEffect): void {
     switch (effect.kind) {
       case "reply":
-        return answer(effect.path, self, effect.to, effect.nonce, { turnAgeMs: effect.turnAgeMs });
+        return answer(effect.path, self, effect.to, effect.nonce, { turnAgeMs: effect.turnAgeMs, detail: ownAddress });
       case "relay":
         return answer(effect.path, effect.from, effect.to, effect.nonce, effect);
       case "forward":
@@ -139,10 +138,10 @@ export async function runGuard({ options, data, run, identity: first, address, o
   }
 
   /** On loopback an answer is signed with the answerer's key, elsewhere with the asker's. */
-  function answer(path: string, from: string, to: string, nonce: string, more: { turnAgeMs?: number; progress?: number; epoch?: number }): void {
+  function answer(path: string, from: string, to: string, nonce: string, more: { turnAgeMs?: number; progress?: number; epoch?: number; detail?: string }): void {
     const [way, host, port] = path.split(" ");
-    const { turnAgeMs = 0, progress = 0, epoch = 0 } = more;
-    const reply = { type: "reply", cluster: cluster(), from, to, nonce: Buffer.from(nonce, "hex"), progress, turnAgeMs, epoch, detail: "" } as const;
+    const { turnAgeMs = 0, progress = 0, epoch = 0, detail = "" } = more;
+    const reply = { type: "reply", cluster: cluster(), from, to, nonce: Buffer.from(nonce, "hex"), progress, turnAgeMs, epoch, detail } as const;
     const socket = way === "outer" ? outer : inner;
     socket.send(encodeHeartbeat(reply, keyOf(way === "outer" ? to : from)), { host: host!, port: Number(port) });
   }
@@ -169,15 +168,19 @@ export async function runGuard({ options, data, run, identity: first, address, o
     const hopeless = code === hopelessStatus || code === 1;
     if (hopeless) log(lastLine(`${data.path}/daemon.log`));
     if (code === 0) return end(0);
+    if (code === againStatus) [restarts, ownEnd] = [0, false];
+    // It may have another cluster from now on: read again.
+    identity = { ...identity, cluster: "" };
     step({ kind: "daemon-exited", hopeless });
   }
 
   /** A daemon from before this guard. */
   function adopt(): boolean {
-    const pid = lockHolder(data.daemonLock) ??
-      findByArguments((argv) => argv.includes("daemon-process") && argv[argv.indexOf("--data-dir") + 1] === options.dataDir)[0];
+    // The lock file of a copied data dir names the daemon of another one.
+    const holder = lockHolder(data.daemonLock);
+    const pid = holder !== undefined && isOurs(readArguments(holder)) ? holder : findByArguments(isOurs)[0];
     const found = pid === undefined ? undefined : identify(pid);
-    if (!found || !isAlive(found) || !isDaemon(found.pid)) return false;
+    if (!found || !isAlive(found)) return false;
     daemon = found;
     const look = setInterval(() => {
       if (isAlive(found)) return;
@@ -187,8 +190,15 @@ export async function runGuard({ options, data, run, identity: first, address, o
     return true;
   }
 
-  function isDaemon(pid: number): boolean {
-    return findByArguments((argv) => argv.includes("daemon-process") && argv.includes("--data-dir")).includes(pid);
+  /** Arguments of a daemon on this data dir, however its path was written. */
+  function isOurs(argv: readonly string[]): boolean {
+    const at = argv.indexOf("--data-dir");
+    if (at < 0 || !argv.includes("daemon-process")) return false;
+    try {
+      return realpathSync(argv[at + 1] ?? "") === data.path;
+    } catch {
+      return false;
+    }
   }
 
   let stopping = false;

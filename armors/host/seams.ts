@@ -21,7 +21,7 @@ type Active = { readonly fault: SeamFault; readonly random: RandomSource };
 export type OpenUdp = (options: UdpOptions) => Promise<UdpPort>;
 
 /** How a link to another node is opened; as in `PeersOptions`. */
-type Connect<Handlers> = (address: string, handlers: Handlers) => FrameLink | undefined;
+type Connect<Handlers> = (address: string, handlers: Handlers, node: string) => FrameLink | undefined;
 
 /** The seams of one process. */
 export class Seams {
@@ -83,10 +83,10 @@ export class Seams {
 
   /** Links to other nodes, opened here. */
   connect<Handlers extends LinkHandlers>(connect: Connect<Handlers>, withinMs: number): Connect<Handlers> {
-    return (address, handlers) => {
+    return (address, handlers, node) => {
       if (this.isCut) return neverOpen(handlers, withinMs);
       let link: FrameLink | undefined;
-      link = connect(address, this.handlers(handlers, () => link));
+      link = connect(address, this.handlers(handlers, () => link), node);
       return link && this.link(link);
     };
   }

@@ -82,3 +82,13 @@ test("a target that others have found silent is alive again at its next reply, a
   run(0);
   expect(judged).toEqual(["alive"]);
 });
+
+test("a target at a new address is judged anew, and that is told; without an answer it is not alive", () => {
+  const { judged, local, run } = poller();
+  local("liveness.watch", { targets: [target("10.0.0.1:7000")] });
+  run(6 * timing.heartbeatIntervalMs);
+  expect(judged).toEqual(["suspect", "failed"]);
+  local("liveness.watch", { targets: [target("10.0.0.2:7000")] });
+  run(6 * timing.heartbeatIntervalMs);
+  expect(judged).toEqual(["suspect", "failed", "suspect", "failed"]);
+});

@@ -13,7 +13,7 @@ const others = element({
   name: "others",
   version: 1,
   state: {},
-  handlers: Object.fromEntries(["liveness.watch", "liveness.unwatch", "liveness.held-failed", "node.confirm", "cluster.changed", "node.register", "table.commit"].map((op) => [op, () => {}])),
+  handlers: Object.fromEntries(["liveness.watch", "liveness.unwatch", "liveness.held-failed", "node.confirm", "node.spare", "cluster.changed", "node.register", "table.commit"].map((op) => [op, () => {}])),
 });
 
 /** An FTM on node `a` that starts while its leader holds node `b` dead. */
@@ -35,7 +35,6 @@ function begin(avoid: readonly string[] = [], registered: { readonly draining?: 
       return [...sent, ...sentBy({ kind: "tick" }, 1_100)].filter(({ peer }) => peer.endsWith("@b")).map(({ ops }) => ops.at(-1)!);
     },
     wait: (milliseconds: number) => sentBy({ kind: "tick" }, 1_100 + milliseconds).map(({ peer, ops }) => `${peer} ${ops.at(-1)}`),
-    registered: (id: string) => (kernel.volatile("registration") as { nodes: ReadonlyMap<string, unknown> }).nodes.has(id),
     /** Another node has taken the name of `b`. */
     replace: () => void kernel.step({ kind: "local", op: "node.join", payload: { registration: { ...entry("c"), name: "name-b" } } }, 1_050),
     fail: () => void kernel.step({ kind: "local", op: "node.confirmed-failed", payload: { subject: "b", silentMs: 1 } }, 1_150),
@@ -53,6 +52,12 @@ function begin(avoid: readonly string[] = [], registered: { readonly draining?: 
       const { commits } = kernel.step({ kind: "local", op: opFailed, payload: { failure: { code, armor } } }, 1_300);
       return commits.flatMap((commit) => commit.sent ?? []).filter(({ body }) => (decode(body) as Message).ops[0]!.name === "epoch.announce").map(({ peer }) => peer);
     },
+    /** The daemon of a node says what is on it. */
+    told: (node: string, names: readonly string[]) => {
+      const armors = names.map((armor) => ({ armor, role: armor, pid: 1, state: "running", incarnation: { placement: 2, restart: 0 }, generation: null, elements: [] }));
+      kernel.step({ kind: "local", op: "armors.told", payload: { node, armors } }, 1_200);
+    },
+    nodeOf: (armor: string) => (kernel.volatile("registration") as { armors: ReadonlyMap<string, { node: string }> }).armors.get(armor)?.node,
     state: () => (kernel.volatile("registration") as { nodes: ReadonlyMap<string, { state: string }> }).nodes.get("b")!.state,
   };
 }
@@ -92,8 +97,8 @@ test("a node that was started again after it had left belongs to the cluster", (
   expect(ftm.hello(true)).toEqual([]);
 });
 
-test("a node that another has replaced ends its programs, then itself", () => {
-  const ftm = begin();
+test("a node that has left, missed that and lost its name, ends its programs, then itself", () => {
+  const ftm = begin([], { left: true });
   ftm.replace();
   expect(ftm.hello(false)).toEqual(["instances.assign"]);
   expect(ftm.wait(11_000)).toEqual([]);
@@ -104,7 +109,7 @@ test("a node whose name another has taken since it left does not return", () => 
   const ftm = begin([], { left: true });
   ftm.replace();
   expect(() => ftm.hello(true)).not.toThrow();
-  expect(ftm.registered("b")).toBe(false);
+  expect(ftm.state()).toBe("left");
 });
 
 test("a node that was to leave and was lost goes on leaving when it is back", () => {
@@ -123,4 +128,13 @@ test("a daemon that refuses an order because of a higher promise is asked for it
   expect(ftm.refused("daemon@b", "stale-epoch")).toEqual(["daemon@b"]);
   expect(ftm.refused("daemon@b", "refused")).toEqual([]);
   expect(ftm.refused("execution@b", "stale-epoch")).toEqual([]);
+});
+
+test("another FTM of the same number is not taken for this one, also when it ends", () => {
+  const ftm = begin();
+  ftm.told("a", ["ftm"]);
+  ftm.told("b", ["ftm"]);
+  expect(ftm.nodeOf("ftm")).toBe("a");
+  ftm.told("b", []);
+  expect(ftm.nodeOf("ftm")).toBe("a");
 });

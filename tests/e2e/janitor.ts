@@ -10,8 +10,9 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { readArguments } from "../../armors/host/process_table.ts";
 import { removeNamespaces } from "./network.ts";
-import { endNode } from "./processes.ts";
+import { endNode, signal } from "./processes.ts";
 
 /** End every node whose data dir is in `folder`, and remove folder and namespaces. */
 export async function cleanUp(folder: string, namespaces: readonly string[]): Promise<void> {
@@ -22,6 +23,8 @@ export async function cleanUp(folder: string, namespaces: readonly string[]): Pr
     // Cleaned up already.
   }
   await Promise.all(names.map((name) => endNode(join(folder, name))));
+  // Programs of tests that were started under a boot id of the test's making.
+  for (const pid of readdirSync("/proc").map(Number)) if (pid > 0 && readArguments(pid)[0]?.startsWith(`${folder}/`)) signal(pid, "SIGKILL");
   removeNamespaces(namespaces);
   // A data dir that is a file system of its own.
   for (const name of names) {

@@ -85,6 +85,10 @@ export interface StartOptions {
   readonly config?: string;
   /** More flags of `--role daemon`. */
   readonly flags?: readonly string[];
+  /** Listens here and advertises its address. */
+  readonly listen?: string;
+  /** Command line that the daemon's is appended to. */
+  readonly prefix?: readonly string[];
 }
 
 /** What all nodes of a cluster share. */
@@ -103,22 +107,26 @@ export class Node {
   readonly output: string;
   #guard: ChildProcess | undefined;
 
-  /** @param number From 1; in a network also the number of its host. */
-  constructor(readonly place: ClusterPlace, readonly number: number, readonly address: string) {
+  /**
+   * @param number From 1; in a network also the number of its host.
+   * @param folder Name of its data dir, if not the node's.
+   */
+  constructor(readonly place: ClusterPlace, readonly number: number, readonly address: string, folder: string = `n${number}`) {
     this.name = `n${number}`;
-    this.dataDir = join(place.folder, this.name);
-    this.output = join(place.folder, `${this.name}.out`);
+    this.dataDir = join(place.folder, folder);
+    this.output = join(place.folder, `${folder}.out`);
   }
 
   /** Start `--role daemon`; the child is returned for those who wait for its end. */
-  spawn({ join: joins = [], cwd, env, secretFile = this.place.secretFile, config, flags = [] }: StartOptions = {}): ChildProcess {
-    const argv = [this.place.binary, "--role", "daemon", "--node", this.name, "--listen", this.address];
+  spawn({ join: joins = [], cwd, env, secretFile = this.place.secretFile, config, flags = [], listen, prefix = [] }: StartOptions = {}): ChildProcess {
+    const argv = [this.place.binary, "--role", "daemon", "--node", this.name, "--listen", listen ?? this.address];
+    if (listen !== undefined) argv.push("--advertise", this.address);
     argv.push("--data-dir", this.dataDir, "--secret-file", secretFile);
     if (joins.length > 0) argv.push("--join", joins.join(","));
     if (config !== undefined) argv.push("--config", config);
     argv.push(...flags);
     const file = openSync(this.output, "a");
-    const child = spawnProgram(this.#here(argv), { cwd, env, stdio: ["ignore", file, file] });
+    const child = spawnProgram(this.#here([...prefix, ...argv]), { cwd, env, stdio: ["ignore", file, file] });
     closeSync(file);
     this.#guard = child;
     return child;

@@ -33,6 +33,11 @@ describe("the initial configuration of a node", () => {
     expect(storedApplications(data)).toBeUndefined();
   });
 
+  test("is read by the first node of a list, which may have to start the cluster", async () => {
+    const configuration = await readConfiguration(options(good, "--join", "127.0.0.1:1,127.0.0.1:2"));
+    expect(configuration?.applications).toMatchObject([{ name: "web" }]);
+  });
+
   test("is not read by a node that joins, nor by one that has been started before", async () => {
     expect(await readConfiguration(options("broken", "--join", "127.0.0.1:2"))).toBeUndefined();
     const given = options("broken");

@@ -17,6 +17,7 @@ test.each([
     clock: { nowMs: () => nowMs, after: (delayMs, run) => (due.push(() => ((nowMs += delayMs), run())), () => {}), every: () => () => {} },
     bootId: () => "boot",
     record: () => records[Math.min(ended, records.length - 1)],
+    isStarting: () => true,
     endStarting: async () => void (ended += 1),
     isAlive: () => true,
     onExit: () => {},

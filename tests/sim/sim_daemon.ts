@@ -17,7 +17,7 @@ import type { OperationAnswer } from "../../armors/elements/operator.ts";
 import { ArmorHost } from "../../armors/host/armor_host.ts";
 import { ArmorProcesses } from "../../armors/host/armor_processes.ts";
 import { GuardWatch } from "../../armors/host/guard_watch.ts";
-import type { ClusterDocument } from "../../armors/host/join.ts";
+import type { ClusterDocument } from "../../armors/join_search.ts";
 import type { LinkUp, LocalFrame, Refused, Register } from "../../armors/host/local_link.ts";
 import { Peers } from "../../armors/host/peers.ts";
 import { Router } from "../../armors/host/router.ts";
@@ -252,11 +252,10 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
     return of;
   }
 
-  function clusterDocument(): ClusterDocument | undefined {
-    const { ftm } = kernel.state("epoch_promise") as { ftm: ClusterDocument["ftm"] | null };
-    if (node.cluster === "" || !ftm) return undefined;
-    const at = ftm.node === id ? address : peers.address(ftm.node);
-    return { cluster: node.cluster, version, ftm, address: at ?? "" };
+  function clusterDocument(): ClusterDocument {
+    const { ftm } = kernel.state("epoch_promise") as { ftm: ClusterDocument["ftm"] };
+    const at = ftm && (ftm.node === id ? address : peers.address(ftm.node));
+    return { version, node: id, cluster: node.cluster, ftm, address: at ?? "" };
   }
 
   function onPeerLink(link: FrameLink, headers: Readonly<Record<string, string>>): LinkHandlers | LinkRefusal {
@@ -272,7 +271,7 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
       void network.request(process, node.nameAt(at), at, "/v1/cluster").then((answer) => {
         const found = answer as ClusterDocument | undefined;
         if (!process.alive) return;
-        if (!found?.address) return ask(index + 1);
+        if (!found?.address || found.cluster === "") return ask(index + 1);
         node.cluster = found.cluster;
         host.local("membership.join", { ftm: found.ftm as unknown as Data, address: found.address });
         peers.reach();
@@ -346,9 +345,8 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
   process.clock.after(20 + node.random.below(20), () => {
     certified = true;
     network.listen(address, { process, onLink: onPeerLink, onRequest: clusterDocument });
-    const unregistered = !node.bootstrap && (kernel.state("membership") as { joined: boolean }).joined === false;
-    peers.reach();
-    if (node.cluster === "" || unregistered) join();
+    if (node.cluster === "") join();
+    else peers.reach();
   });
 }
 

@@ -47,6 +47,10 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
     },
     record: (instance, number) => disk.launchesOf(instance).get(number)?.record,
     instances: () => [...disk.launches.keys()],
+    isStarting: (instance, number) => {
+      const shim = disk.launchesOf(instance).get(number)?.record.shim;
+      return shim !== undefined && machine.byPid(shim)?.role === "shim";
+    },
     launches: (instance) => [...disk.launchesOf(instance).keys()].sort((a, b) => a - b),
     onExit: (instance, number, listener) => watch(instance, number, listener),
     isAlive: (program) => find(program) !== undefined,

@@ -1,0 +1,49 @@
+/**
+ * Whom a daemon polls as FTM, when it is told of it and of the cluster.
+ */
+import { expect, test } from "bun:test";
+import type { Data } from "../../core/data.ts";
+import { element } from "../../core/element.ts";
+import { Microkernel } from "../../core/microkernel.ts";
+import { seededRandom } from "../../core/random.ts";
+import { ftmWatch } from "../../armors/elements/ftm_watch.ts";
+
+/** The daemon of node `a`; `polled` is where it looks for the FTM. */
+function daemon() {
+  const polled: string[] = [];
+  const others = element({
+    name: "others",
+    version: 1,
+    state: {},
+    handlers: {
+      "epoch.read": (_state, thread) => void (thread.payload["epochs"] = { ftm: null, promised: { number: 0, node: "" } }),
+      "table.read": (_state, thread) => void (thread.payload["table"] = {}),
+      "liveness.unwatch": () => void polled.push("nobody"),
+      "liveness.watch": (_state, thread) => void polled.push(...(thread.payload["targets"] as { address: string }[]).map(({ address }) => address)),
+    },
+  });
+  const elements = [ftmWatch({ id: "a", name: "n1", address: "a:1" }, false), others];
+  const kernel = new Microkernel({ armor: "daemon@a", generation: { epoch: 0, node: "a", counter: 0 }, elements, random: seededRandom(1) });
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  const local = (op: string, payload: Record<string, Data>): void => void kernel.step({ kind: "local", op, payload }, 1_000);
+  return {
+    polled,
+    announced: (node: string) => local("ftm.changed", { ftm: { epoch: { number: 2, node }, node }, address: `${node}:1` }),
+    located: (address: string) => local("heartbeat.located", { addresses: { a: "a:1", b: address }, heartbeat: "b" }),
+  };
+}
+
+test("the FTM has moved to another address: it is polled there", () => {
+  const { polled, announced, located } = daemon();
+  announced("b");
+  expect(polled).toEqual(["nobody", "b:1"]);
+  located("b:2");
+  expect(polled).toEqual(["nobody", "b:1", "b:2"]);
+});
+
+test("the FTM of this node is not polled as a stranger", () => {
+  const { polled, announced, located } = daemon();
+  announced("a");
+  located("b:1");
+  expect(polled).toEqual([]);
+});
