@@ -64,6 +64,13 @@ function memberProblems(node: SimNode, ftmNode: SimNode, members: readonly SimNo
   return found;
 }
 
+/** Restarts by operators that an execution armor has been told of. */
+function restartsTaken(cluster: SimCluster, node: string, id: string): number | undefined {
+  const armor = cluster.processes("execution").find((one) => one.node.name === node);
+  const instances = armor && cluster.life(armor.process)?.kernel.state("instances");
+  return (instances?.[id] as { order: { restart: number } } | undefined)?.order.restart;
+}
+
 function programProblems(
   cluster: SimCluster,
   table: { readonly [key: string]: unknown },
@@ -89,6 +96,7 @@ function programProblems(
         expected.add(id);
         if (programs.length !== 1) found.push(`${id} runs ${programs.length} times: ${programs.map(({ node }) => node).join(", ")}`);
         else if (programs[0]!.stopped) found.push(`${id} hangs`);
+        else if (restartsTaken(cluster, programs[0]!.node, id) !== entry.restart) found.push(`${id} is still to be restarted`);
         else if (seen?.state !== "running" || seen.pid !== programs[0]!.pid || seen.node !== programs[0]!.node) {
           found.push(`${id} runs as ${JSON.stringify(programs[0])} and is shown as ${JSON.stringify(seen)}`);
         }

@@ -345,8 +345,9 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
   process.clock.after(20 + node.random.below(20), () => {
     certified = true;
     network.listen(address, { process, onLink: onPeerLink, onRequest: clusterDocument });
-    if (node.cluster === "") join();
-    else peers.reach();
+    const unregistered = !node.bootstrap && (kernel.state("membership") as { joined: boolean }).joined === false;
+    peers.reach();
+    if (node.cluster === "" || unregistered) join();
   });
 }
 

@@ -29,4 +29,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 661, found: "a slow way and a closed connection: the FTM called a node failed of which it had missed no reply, and nothing called it alive again" },
   { seed: 57, found: "a refused stop stayed in a daemon's outbox without its deadline; after a power cut the next FTM stopped what had been submitted since" },
   { seed: 726, found: "a shim was stopped before it had started its program and its execution armor died; the next one waited for the program for ever" },
+  { seed: 92, found: "a node lost power between hearing of its cluster and being registered there; it never asked again" },
 ];
