@@ -60,6 +60,8 @@ async function start(argv: readonly string[]): Promise<Status> {
   if (role === undefined) return (await import("../cli/main.ts")).runCli([...argv]);
   const entry = Object.hasOwn(roles, role) ? roles[role] : undefined;
   if (entry !== undefined) {
+    // A log that cannot be written, on a full disk or to nobody, ends no armor.
+    process.stderr.on("error", () => {});
     (await import("./host/memory.ts")).keepSmall();
     return entry(argv);
   }

@@ -52,8 +52,8 @@ export function tryLock(path: string): Lock | undefined {
   const real = realpathSync(path);
   held.add(real);
   try {
-    ftruncateSync(descriptor);
-    writeSync(descriptor, `${process.pid}\n`, 0);
+    // Written over what is there before it is cut: on a full disk a block that is given back is gone.
+    ftruncateSync(descriptor, writeSync(descriptor, `${process.pid}\n`, 0));
   } catch {
     // a full disk: only the error text of others is poorer
   }

@@ -113,7 +113,8 @@ function candidates(data: DataDir): string[] {
   ].filter((path) => Buffer.byteLength(join(path, "daemon.sock")) <= socketPathBytesMax);
 }
 
-function dataHash(data: DataDir): string {
+/** Name of the run-time folder of a data dir. */
+export function dataHash(data: DataDir): string {
   return createHash("sha256").update(data.path).digest("hex").slice(0, 12);
 }
 

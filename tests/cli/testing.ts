@@ -8,6 +8,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { createServer, type Http2Session, type ServerHttp2Stream } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { dataDir as dataDirOf } from "../../armors/host/data_dir.ts";
+import { dataHash } from "../../armors/host/run_dir.ts";
 import { runProgram } from "../../cli/program.ts";
 import { OutputClosedError, type Terminal } from "../../cli/terminal.ts";
 
@@ -63,9 +65,10 @@ export async function fakeDaemon(answer: (heard: Heard, stream: ServerHttp2Strea
   const dataDir = join(folder, "data");
   const environment = { ARMOR_DATA_DIR: dataDir };
   mkdirSync(dataDir, { mode: 0o700 });
-  mkdirSync(join(folder, "run"), { mode: 0o700 });
-  symlinkSync(join(folder, "run"), join(dataDir, "run"));
-  const socket = join(folder, "run", "daemon.sock");
+  const runDir = join(folder, dataHash(dataDirOf(dataDir)));
+  mkdirSync(runDir, { mode: 0o700 });
+  symlinkSync(runDir, join(dataDir, "run"));
+  const socket = join(runDir, "daemon.sock");
   const heard: Heard[] = [];
   const sessions = new Set<Http2Session>();
   const server = createServer();
