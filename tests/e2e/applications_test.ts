@@ -5,11 +5,12 @@
  * time limit: 150 s
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { readArguments, readProcess } from "../../armors/host/process_table.ts";
+import { leftLogsMax } from "../../armors/host/log_sweep.ts";
 import { Cluster, freePort, instances, textOf } from "./cluster.ts";
 import type { ArmorEvent, InstanceStatus, Node } from "./node.ts";
 import { isLiving, livingPrograms, runningPids, signal } from "./processes.ts";
@@ -302,7 +303,13 @@ describe("the operator", () => {
     await run("--name", "gone", "--", "sleep", "1004");
     const other = await state("gone", "running");
     expect(readArguments(other.pid!)).toEqual([expect.stringMatching(/(^|\/)sleep$/), "1004"]);
+    // Of logs of applications that are gone the newest stay.
+    const logs = join(cluster.node(other.node!).dataDir, "logs");
+    const old = Array.from({ length: leftLogsMax }, (_, number) => `left-${number}`);
+    for (const name of old) mkdirSync(join(logs, name));
     await remove("gone");
+    await waitFor("an old log goes", () => old.some((name) => !existsSync(join(logs, name))), 10_000);
+    expect(existsSync(join(logs, "gone", `${other.id}.log`))).toBe(true);
   }, 30_000);
 
   test("--node is where it starts, --pin where it stays, --instances how many there are", async () => {
