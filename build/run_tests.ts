@@ -4,8 +4,8 @@
  * @module
  */
 import { spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { cleanEnvironment } from "../armors/environment.ts";
@@ -43,6 +43,23 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   });
 }
 
+/** Let a process have only the time that others leave. Its session is a scheduling group of its own on many systems. */
+function yieldToOthers(pid: number): void {
+  try {
+    setPriority(pid, 19);
+    writeFileSync(`/proc/${pid}/autogroup`, "19");
+  } catch {
+    // Then it competes.
+  }
+}
+
+/** Limits of a test process. */
+export interface TestLimits {
+  readonly limitMs: number;
+  /** It depends on no time, and gets what others leave. */
+  readonly background?: boolean;
+}
+
 /**
  * Run a test process and whatever it leaves in its process group, no longer than
  * `limitMs`. Its output goes to a file: a process left behind cannot keep a pipe
@@ -52,7 +69,7 @@ export async function runTests(
   command: string,
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
-  limitMs: number,
+  { limitMs, background = false }: TestLimits,
 ): Promise<TestRun> {
   const startMs = Date.now();
   const folder = mkdtempSync(join(tmpdir(), "armor-tests-"));
@@ -67,6 +84,7 @@ export async function runTests(
   closeSync(file);
   const pid = child.pid ?? 0;
   running.add(pid);
+  if (background && pid > 0) yieldToOthers(pid);
   let late = false;
   const timer = setTimeout(() => {
     late = true;

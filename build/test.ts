@@ -1,6 +1,7 @@
 /**
  * `npm test`: build the executable, run the checks, then every test file in a
- * process of its own, fast ones first, then on Deno those that need no executable. A file that
+ * process of its own: what depends on real time one after the other, beside it in the
+ * background what does not; then on Deno those that need no executable. A file that
  * does not end in its time is ended. The last line sums up everything:
  * `N passed, N failed, N skipped`.
  *
@@ -16,20 +17,36 @@ import { compile } from "./compile.ts";
 import { type Counts, runTests } from "./run_tests.ts";
 import { findTool, root, tool } from "./tools.mjs";
 
-/** Groups of test files by folder, fast to slow; what is in none comes with `rest`. */
-const groups = [
+/**
+ * Groups of test files by folder, in order. Those in the background depend on no
+ * time but their limit: they run beside the others, with what processor time is left.
+ */
+const groups: readonly TestGroup[] = [
   { folder: "tests", together: 2 },
-  { folder: "tests/core", together: 2 },
-  { folder: "tests/sim", together: 2, limitMs: 180_000 },
+  { folder: "tests/core", together: 1, background: true },
+  { folder: "tests/armors", together: 1, background: true },
+  { folder: "tests/sim", together: 1, background: true },
   { folder: "rest", together: 1 },
   { folder: "tests/runtime", together: 1, needsBinary: true },
   { folder: "tests/e2e", together: 1, limitMs: 180_000, needsBinary: true },
 ];
 
-/** Tests that also run on Deno: all that start no executable. */
-const onDeno = ["tests/bun_test_on_deno_test.ts", "tests/{cli,conformance,core,transports}/**/*_test.ts"];
+/** Test files of a folder. */
+interface TestGroup {
+  readonly folder: string;
+  /** How many at a time. */
+  readonly together: number;
+  readonly background?: boolean;
+  readonly limitMs?: number;
+  readonly needsBinary?: boolean;
+}
+
+/** Tests that also run on Deno: all that start no executable. Those of the core depend on no time. */
+const onDeno = { background: "tests/core/**/*_test.ts", foreground: "tests/{bun_test_on_deno_test.ts,{cli,conformance,transports}/**/*_test.ts}" };
 
 const defaultLimitMs = 60_000;
+/** Among others on one processor a minute's work may take several. */
+const backgroundLimitMs = 240_000;
 /** All tests together: continuous integration allows ten minutes with installation. */
 const deadlineMs = Date.now() + 520_000;
 
@@ -99,30 +116,41 @@ const env = {
 };
 const files = globSync("tests/**/*_test.ts", { cwd: root }).sort().filter(isWanted);
 
-for (const { folder, together, limitMs, needsBinary } of groups) {
+async function runGroup({ folder, together, limitMs, needsBinary, background = false }: TestGroup): Promise<void> {
   const list = files.filter((file) => groupOf(file) === folder);
   if (needsBinary && !built && list.length > 0) {
     console.log(`       ${list.length} files of ${folder} not run: there is no dist/armor`);
-    continue;
+    return;
   }
   const waiting = [...list];
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const run = await runTests(tool("bun"), ["test", `./${file}`], env, limitOf(file, limitMs));
+      const limits = { limitMs: limitOf(file, background ? backgroundLimitMs : limitMs), background };
+      const run = await runTests(tool("bun"), ["test", ...(background ? ["--timeout", String(backgroundLimitMs)] : []), `./${file}`], env, limits);
       report(file, run.counts, run.tookMs, run.output);
     }
   };
   await Promise.all(Array.from({ length: together }, worker));
 }
 
-const forDeno = globSync(onDeno, { cwd: root }).sort().filter(isWanted);
+async function runOnDeno(lane: keyof typeof onDeno): Promise<void> {
+  const list = globSync(onDeno[lane], { cwd: root }).sort().filter(isWanted);
+  if (deno === undefined || list.length === 0) return;
+  const limitMs = Math.max(1_000, Math.min(backgroundLimitMs, deadlineMs - Date.now()));
+  const run = await runTests(deno, ["test", "-A", "--no-check", "--quiet", ...list], env, { limitMs, background: lane === "background" });
+  report(`${list.length} files on Deno`, run.counts, run.tookMs, run.output);
+}
+
+async function inOrder(lane: readonly TestGroup[]): Promise<void> {
+  for (const group of lane) await runGroup(group);
+}
+
 const deno = findTool("deno");
 if (deno === undefined) console.log("       skipped: tests on Deno: there is no Deno for this platform");
-else if (forDeno.length > 0) {
-  const args = ["test", "-A", "--no-check", "--quiet", ...forDeno];
-  const run = await runTests(deno, args, env, Math.max(1_000, Math.min(180_000, deadlineMs - Date.now())));
-  report(`${forDeno.length} files on Deno`, run.counts, run.tookMs, run.output);
-}
+await Promise.all([
+  inOrder(groups.filter(({ background }) => background)).then(() => runOnDeno("background")),
+  inOrder(groups.filter(({ background }) => !background)).then(() => runOnDeno("foreground")),
+]);
 
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);

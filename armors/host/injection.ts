@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { closeSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, rmSync, statfsSync, truncateSync, writeSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -141,7 +141,9 @@ export class Injection {
   #resume(order: FaultOrder): string {
     for (const helper of this.#helpers.splice(0)) kill(-helper, "SIGKILL");
     this.#file.clear();
-    rmSync(join(this.means.data.path, fillName), { force: true });
+    const fill = join(this.means.data.path, fillName);
+    if (existsSync(fill)) truncateSync(fill);
+    rmSync(fill, { force: true });
     return this.#signal(order, "SIGCONT");
   }
 
@@ -163,7 +165,8 @@ export class Injection {
     const { blocks, bsize } = statfsSync(path);
     if (blocks * bsize > fillBytesMax) throw new ArmorError("refused", `the file system of ${JSON.stringify(path)} is larger than 256 MiB: mount a small one there, such as a tmpfs`);
     const file = join(path, fillName);
-    this.#help(`sleep ${forMs / 1_000}; rm -f "$1"`, [], file);
+    // Emptied before it goes: where the file is no longer, there is room, however late its inode is freed.
+    this.#help(`sleep ${forMs / 1_000}; truncate -c -s 0 -- "$1"; rm -f -- "$1"`, [], file);
     const descriptor = openSync(file, "w");
     let written = 0;
     try {

@@ -11,7 +11,7 @@ import { readCheckpoints } from "../../armors/host/checkpoint_restore.ts";
 import { dataDir } from "../../armors/host/data_dir.ts";
 import { readIdentity } from "../../armors/host/identity.ts";
 import { Cluster, instances } from "./cluster.ts";
-import type { ArmorEvent, Node, Status } from "./node.ts";
+import type { ArmorEvent, Node } from "./node.ts";
 import { livingPrograms } from "./processes.ts";
 import { waitFor } from "./wait.ts";
 
@@ -75,6 +75,17 @@ function lacksTable(node: Node): boolean {
   return lost;
 }
 
+/** The pid under which the restored execution armor of a node has its one program, once it has adopted it. */
+function adoptedPid(node: Node): number | undefined {
+  const folder = folderOf(node, "execution");
+  const { snapshot, records } = readCheckpoints(folder, basename(folder).replace("_", "@"));
+  const id = `on-${node.name}.0`;
+  type Kept = { readonly state: string; readonly process: { readonly pid: number } | null } | undefined;
+  const kept = [snapshot?.elements["instances"]?.state[id], ...records.map(({ set }) => set?.["instances"]?.[id])] as readonly unknown[];
+  const last = kept.findLast((one) => one !== undefined) as Kept;
+  return last?.state === "running" ? last.process?.pid : undefined;
+}
+
 async function promised(node: Node): Promise<number> {
   return readIdentity(dataDir(node.dataDir).identity)!.memory!.promised.number;
 }
@@ -97,6 +108,9 @@ describe("a daemon's checkpoint that is deleted", () => {
 });
 
 describe("an execution armor's checkpoint", () => {
+  const executionPid = async (): Promise<number | null | undefined> =>
+    (await n1.status()).armors.find(({ role, node }) => role === "execution" && node === "n2")?.pid;
+
   const ways: [string, (files: string[], other: string[]) => void][] = [
     ["deleted", (files) => files.forEach((path) => rmSync(path))],
     ["of random bytes", (files) => files.forEach((path) => writeFileSync(path, Buffer.from(Array.from({ length: 500 }, (_, i) => (i * 197) % 251))))],
@@ -110,9 +124,12 @@ describe("an execution armor's checkpoint", () => {
   ];
   test.each(ways)("%s: it comes back, adopts its program and starts no second one", async (_name, happens) => {
     const before = await programs();
+    const pid = instances(await n1.status(), "on-n2")[0]!.pid;
+    const executor = await executionPid();
     await whileDown(n2, () => happens(checkpoints(folderOf(n2, "execution")), checkpoints(folderOf(n2, "daemon"))));
+    await waitFor("another execution armor is there", async () => ![executor, null, undefined].includes(await executionPid()));
+    await waitFor("it has adopted its program", () => adoptedPid(n2) === pid);
     expect(await programs()).toEqual(before);
-    const { applications }: Status = await n1.status();
-    expect(applications.map(({ state }) => state)).toEqual(["running", "running"]);
+    expect((await cluster.settled()).applications.map(({ state }) => state)).toEqual(["running", "running"]);
   }, 60_000);
 });
