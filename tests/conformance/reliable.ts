@@ -169,8 +169,9 @@ export function testReliableLink(name: string, start: () => Promise<ReliableFact
         link.send(numbered(1, 100_000));
         const killedAt = now();
         kill();
-        await world.until(() => told.ends.length > 0, 1_000);
-        expect(now() - killedAt).toBeLessThan(100);
+        await world.until(() => told.ends.length > 0, 5_000);
+        // No deadline is as short: the closed connection says so.
+        expect(now() - killedAt).toBeLessThan(2_000);
         expect(["lost", "ended"]).toContain(told.ends[0]!);
         expect(told.ends.length).toBe(1);
       } finally {

@@ -59,7 +59,7 @@ describe("a probe by HTTP", () => {
     const address = await listen(createServer((socket) => temporary.defer(() => socket.destroy())));
     const startMs = systemClock.nowMs();
     expect(await ask({ type: "http", url: `http://${address}/`, ...times, timeoutMs: 150 })).toMatchObject({ ok: false, reason: "no answer within 150 ms" });
-    expect(systemClock.nowMs() - startMs).toBeLessThan(1_000);
+    expect(systemClock.nowMs() - startMs).toBeLessThan(3_000);
   });
 
   test("a server that says something else", async () => {

@@ -85,12 +85,14 @@ test("a build from the same inputs is not repeated, and several at once do no ha
   const outfile = join(root, "dist", ".test-armor");
   const names = [outfile, join(root, "dist", "..test-armor.hash")];
   try {
+    const beganMs = performance.now();
     const paths = await Promise.all([compile({ outfile }), compile({ outfile })]);
+    const builtMs = performance.now() - beganMs;
     expect(paths).toEqual([outfile, outfile]);
     expect(run([outfile, "--version"]).stdout).toBe(`armor ${version}\n`);
     const startMs = performance.now();
     await compile({ outfile });
-    expect(performance.now() - startMs).toBeLessThan(1_000);
+    expect(performance.now() - startMs).toBeLessThan(builtMs / 3);
     expect(existsSync(names[1]!)).toBe(true);
   } finally {
     for (const name of names) rmSync(name, { force: true });

@@ -180,7 +180,8 @@ for (const [name, to] of [["TLS", overTls], ["a Unix socket", overUnix]] as cons
       expect(await waiting).toBe("lost");
       expect(await read).toBe("lost");
       await until(() => ends.length > 0, 1_000);
-      expect(performance.now() - closedAt).toBeLessThan(100);
+      // Long before the request would give up by itself.
+      expect(performance.now() - closedAt).toBeLessThan(2_000);
       expect(["lost", "ended"]).toContain(ends[0]!);
     });
   });
@@ -304,7 +305,8 @@ test("a process ends by itself once its links and requests are over", () => {
     child.once("close", (status) => {
       expect(status).toBe(0);
       expect(said).toContain("over");
-      expect(performance.now() - startedAt).toBeLessThan(900);
+      // A timer that is left would keep it for ten seconds.
+      expect(performance.now() - startedAt).toBeLessThan(5_000);
       done();
     });
   });
