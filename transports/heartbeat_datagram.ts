@@ -74,11 +74,26 @@ const version = 1;
 const nonceAt = 6;
 const namesAt = nonceAt + heartbeatLimits.nonceBytes;
 const macBytes = 32;
+/** Anybody may claim to be anybody: what is kept of that has a bound. */
+const keysMax = 4_096;
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The key under which datagrams to and from `id` are signed. */
 export function heartbeatKey(secret: Uint8Array, id: string): Uint8Array {
   return deriveKey(secret, `heartbeat:${id}`);
+}
+
+/** Those keys for one who needs many of them: each is derived once. */
+export function heartbeatKeys(secret: Uint8Array): (id: string) => Uint8Array {
+  const keys = new Map<string, Uint8Array>();
+  return (id) => {
+    let key = keys.get(id);
+    if (!key) {
+      if (keys.size > keysMax) keys.clear();
+      keys.set(id, key = heartbeatKey(secret, id));
+    }
+    return key;
+  };
 }
 
 /**

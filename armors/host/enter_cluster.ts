@@ -9,27 +9,25 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Data } from "../../core/data.ts";
 import { newId } from "../../core/id.ts";
-import type { TlsIdentity } from "../../transports/tls_identity.ts";
+import type { RandomSource } from "../../core/random.ts";
 import type { ClusterDocument } from "../join_search.ts";
 import type { NodeRegistration } from "../shapes.ts";
+import type { DaemonMachine } from "./daemon_machine.ts";
 import type { DataDir } from "./data_dir.ts";
-import { readIdentity, writeIdentity } from "./identity.ts";
+import type { KeptIdentity } from "./identity.ts";
 import { joinCluster } from "./join.ts";
 import { findByArguments, identify, killAndConfirm } from "./process_table.ts";
-import { systemRandom } from "./system_random.ts";
 
 /** What entering needs of its daemon. */
 export interface EntryOptions {
-  readonly data: DataDir;
   readonly address: string;
   /** `--join`. */
   readonly joins: readonly string[];
-  readonly tls: TlsIdentity;
+  readonly machine: DaemonMachine;
   /** The FTM has taken this node in. */
   readonly joined: () => boolean;
   /** Ask the FTM that somebody has named. */
   readonly tell: (found: ClusterDocument) => void;
-  readonly log: (text: string) => void;
 }
 
 /** The FTM may have moved while the node was asking it: look for it again. */
@@ -43,31 +41,38 @@ const killWithinMs = 5_000;
  * @returns `"bootstrap"`: the identity says so now, and the daemon must begin anew.
  * @throws {ArmorError} `"refused"` by one that was asked.
  */
-export async function enterCluster({ data, address, joins, tls, joined, tell, log }: EntryOptions): Promise<"joined" | "bootstrap"> {
+export async function enterCluster({ address, joins, machine, joined, tell }: EntryOptions): Promise<"joined" | "bootstrap"> {
+  const { identity } = machine;
   for (;;) {
-    const identity = readIdentity(data.identity)!;
-    const { id, cluster } = identity;
-    const addresses = [...new Set([...(identity.joins ?? []), ...joins])];
-    const mayStart = cluster === "" && identity.joins === undefined;
+    const { id, cluster, joins: kept } = identity.now;
+    const addresses = [...new Set([...(kept ?? []), ...joins])];
+    const mayStart = cluster === "" && kept === undefined;
     const step = mayStart && addresses.length === 0
       ? { kind: "bootstrap" } as const
-      : await joinCluster({ addresses, self: { id, address }, tls, log });
+      : await joinCluster({ addresses, self: { id, address }, machine });
     if (step.kind === "join" && (cluster === "" || step.found.cluster === cluster)) {
-      if (cluster === "") writeIdentity(data.identity, { ...identity, cluster: step.found.cluster, joins: addresses });
+      if (cluster === "") identity.write({ ...identity.now, cluster: step.found.cluster, joins: addresses });
       tell(step.found);
     } else if (step.kind === "bootstrap" && mayStart) {
-      writeIdentity(data.identity, { ...identity, cluster: newId(systemRandom, 12), bootstrap: true });
+      identity.write({ ...identity.now, cluster: newId(machine.random, 12), bootstrap: true });
       return "bootstrap";
     }
-    for (let waitedMs = 0; waitedMs < lookAgainMs && !joined(); waitedMs += 100) await new Promise((resolve) => setTimeout(resolve, 100));
+    for (let waitedMs = 0; waitedMs < lookAgainMs && !joined(); waitedMs += 100) await machine.pause(100);
     if (joined()) return "joined";
   }
 }
 
 /** The cluster does not take this node: it belongs to none, as before. What it has said there, it has said as somebody else. */
-export function leaveUnjoined(data: DataDir): void {
-  const { joins, memory: _memory, ...identity } = readIdentity(data.identity)!;
-  writeIdentity(data.identity, { ...identity, id: newId(systemRandom), cluster: "", ...(identity.gaveUp && joins && { joins }) });
+export function leaveUnjoined(identity: KeptIdentity, random: RandomSource): void {
+  identity.forget();
+  const { joins, ...rest } = identity.now;
+  identity.write({ ...rest, id: newId(random), cluster: "", ...(rest.gaveUp && joins && { joins }) });
+}
+
+/** From the next start on this node belongs to no cluster and asks at `address` for one. */
+export function giveUpCluster(identity: KeptIdentity, address: string): void {
+  identity.forget();
+  identity.write({ ...identity.now, cluster: "", bootstrap: false, gaveUp: true, joins: [address] });
 }
 
 /** Whether a table is that of a cluster of one node that holds nothing of value. */
@@ -76,12 +81,6 @@ export function isEmptyCluster(table: { readonly [key: string]: Data }, node: st
     if (key === "version" || key === "lineage" || key === `node:${node}` || key.startsWith("gone")) return true;
     return key.startsWith("node:") && (value as NodeRegistration).left;
   });
-}
-
-/** From the next start on this node belongs to no cluster and asks at `address` for one. */
-export function giveUpCluster(data: DataDir, address: string): void {
-  const { memory: _memory, ...identity } = readIdentity(data.identity)!;
-  writeIdentity(data.identity, { ...identity, cluster: "", bootstrap: false, gaveUp: true, joins: [address] });
 }
 
 /** A node without a cluster has no past: remove what one that it gave up has left. */

@@ -5,17 +5,17 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import type { DataRecord } from "../../core/data.ts";
-import { decodeHeartbeat, encodeHeartbeat } from "../../transports/heartbeat_datagram.ts";
 import { type HostPort, parseAddress } from "../../transports/address.ts";
-import { openUdp, type UdpPort } from "../../transports/udp.ts";
-import { readPort, type RunDir, writePort } from "./run_dir.ts";
-import type { Seams } from "./seams.ts";
+import type { HeartbeatHeader } from "../../transports/heartbeat_datagram.ts";
+import type { HeartbeatPort, HeartbeatPortOptions } from "../../transports/heartbeat_port.ts";
+import type { HeartbeatWay, Machine } from "./machine.ts";
 
 /** What the heartbeats of an armor need. */
 export interface HeartbeatOptions {
+  readonly machine: Machine;
   readonly armor: string;
-  readonly run: RunDir;
   /** Host to ask other nodes from; absent: this armor asks nobody elsewhere. */
   readonly outerHost?: string;
   /** Key of an id; armors answer for themselves only, the daemon knows all. */
@@ -26,8 +26,6 @@ export interface HeartbeatOptions {
   readonly epoch: () => number;
   /** Start a local thread in the armor. */
   readonly local: (op: string, payload: { [field: string]: string | number }) => void;
-  /** Where faults may be injected. */
-  readonly seams?: Seams | undefined;
 }
 
 /** Open sockets of one armor. */
@@ -41,38 +39,32 @@ export interface Heartbeats {
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
-const loopback = "127.0.0.1";
+/** Address of everything that concerns this node alone. */
+export const loopback = "127.0.0.1";
 
-/** Open the sockets and write the port file. */
+/** Open the sockets and tell their port. */
 export async function openHeartbeats(options: HeartbeatOptions): Promise<Heartbeats> {
-  const { armor, run, keyOf, cluster, progress, epoch, local, seams } = options;
+  const { machine, armor, outerHost, keyOf, cluster, progress, epoch, local } = options;
   const own = (): Uint8Array | undefined => keyOf(armor);
 
-  // A local armor signs its reply with its own key, a remote guard with the asker's.
-  const onDatagram = (bytes: Uint8Array, from: HostPort, replyKey: (sender: string) => Uint8Array | undefined): void => {
-    const datagram = decodeHeartbeat(bytes, ({ type, from: sender, to }) => {
-      if (to !== armor) return undefined;
-      return type === "reply" ? replyKey(sender) : own();
-    });
-    if (!datagram || datagram.cluster !== cluster()) return;
-    if (datagram.type === "ask") {
-      local("heartbeat.asked", { from: datagram.from, nonce: hex(datagram.nonce), path: `${from.host}:${from.port}` });
-    } else {
-      local("heartbeat.answered", {
-        from: datagram.from,
-        nonce: hex(datagram.nonce),
-        progress: datagram.progress,
-        turnAgeMs: datagram.turnAgeMs,
-        epoch: datagram.epoch,
-      });
-    }
+  const onHeartbeat: HeartbeatPortOptions["onHeartbeat"] = (heartbeat, { host, port }) => {
+    if (heartbeat.cluster !== cluster()) return;
+    const { from, nonce } = heartbeat;
+    if (heartbeat.type === "ask") return local("heartbeat.asked", { from, nonce: hex(nonce), path: `${host}:${port}` });
+    const { progress: done, turnAgeMs, epoch: promised } = heartbeat;
+    local("heartbeat.answered", { from, nonce: hex(nonce), progress: done, turnAgeMs, epoch: promised });
   };
-
-  const inner = await (seams?.udp("here") ?? openUdp)({ host: loopback, port: 0, onDatagram: (bytes, from) => onDatagram(bytes, from, keyOf) });
-  const outer: UdpPort | undefined = options.outerHost === undefined
-    ? undefined
-    : await (seams?.udp("between nodes") ?? openUdp)({ host: options.outerHost, port: 0, onDatagram: (bytes, from) => onDatagram(bytes, from, own) });
-  writePort(run, armor, inner.port);
+  // A local armor signs its reply with its own key, a remote guard with the asker's.
+  const open = (way: HeartbeatWay, host: string, replyKey: (sender: string) => Uint8Array | undefined): Promise<HeartbeatPort> =>
+    machine.openPort(way, {
+      host,
+      port: 0,
+      keyFor: ({ type, from, to }: HeartbeatHeader) => (to !== armor ? undefined : type === "reply" ? replyKey(from) : own()),
+      onHeartbeat,
+    });
+  const inner = await open("here", loopback, keyOf);
+  const outer = outerHost === undefined ? undefined : await open("between nodes", outerHost, own);
+  machine.ports.write(armor, inner.port);
 
   return {
     port: inner.port,
@@ -80,11 +72,11 @@ export async function openHeartbeats(options: HeartbeatOptions): Promise<Heartbe
       const id = String(to);
       const isLocal = address === "local";
       const key = isLocal ? keyOf(id) : own();
-      const port = isLocal ? readPort(run, id.startsWith("guard@") ? "guard" : id) : undefined;
+      const port = isLocal ? machine.ports.read(id.startsWith("guard@") ? "guard" : id) : undefined;
       if (!key || (isLocal && port === undefined)) return;
       const ask = { type: "ask", cluster: cluster(), from: armor, to: id, nonce: Buffer.from(String(nonce), "hex") } as const;
-      if (isLocal) inner.send(encodeHeartbeat(ask, key), { host: loopback, port: port! });
-      else outer?.send(encodeHeartbeat(ask, key), parseAddress(String(address)));
+      if (isLocal) inner.send(ask, key, { host: loopback, port: port! });
+      else outer?.send(ask, key, parseAddress(String(address)));
     },
     reply: ({ to, nonce, path }) => {
       const key = own();
@@ -101,7 +93,7 @@ export async function openHeartbeats(options: HeartbeatOptions): Promise<Heartbe
         epoch: epoch(),
         detail: "",
       } as const;
-      inner.send(encodeHeartbeat(reply, key), { host: host!, port: Number(port) });
+      inner.send(reply, key, { host: host!, port: Number(port) } satisfies HostPort);
     },
     close: () => {
       inner.close();

@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import { decode, encode } from "../../core/codec.ts";
 import { ArmorError } from "../../core/errors.ts";
+import type { Ballast } from "./ballast.ts";
 import { writeDurably } from "./durable_file.ts";
 import type { NodeMemory } from "./node_memory.ts";
 
@@ -56,4 +57,50 @@ export function readIdentity(path: string): NodeIdentity | undefined {
 /** Write it durably. */
 export function writeIdentity(path: string, identity: NodeIdentity): void {
   writeDurably(path, encode(identity));
+}
+
+/** Where the identity of a node is kept. */
+export interface IdentityStore {
+  /** As {@link readIdentity}. */
+  read(): NodeIdentity | undefined;
+  /** Durably. */
+  write(identity: NodeIdentity): void;
+}
+
+/** Its file. @param ballast Gives way when the disk is full. */
+export function identityFile(path: string, ballast: Ballast): IdentityStore {
+  return { read: () => readIdentity(path), write: (identity) => ballast.relieve(() => writeIdentity(path, identity)) };
+}
+
+/** A daemon's hold on the identity of its node, which it alone changes while it runs. */
+export class KeptIdentity {
+  #now: NodeIdentity;
+  #forgets = false;
+
+  /** @throws {ArmorError} `"usage"`: it is made before a daemon is started. */
+  constructor(readonly store: IdentityStore) {
+    const identity = store.read();
+    if (!identity) throw new ArmorError("usage", "the daemon proper is started by its guard: use --role daemon");
+    this.#now = identity;
+  }
+
+  get now(): NodeIdentity {
+    return this.#now;
+  }
+
+  write(identity: NodeIdentity): void {
+    this.store.write(this.#now = identity);
+  }
+
+  /** Keep what must not be forgotten, unless {@link forget} was called. */
+  remember(memory: NodeMemory): void {
+    if (!this.#forgets) this.write({ ...this.#now, memory });
+  }
+
+  /** The node gives its cluster up: what it knows of that must not come into the next one. */
+  forget(): void {
+    this.#forgets = true;
+    const { memory: _memory, ...identity } = this.#now;
+    this.#now = identity;
+  }
 }

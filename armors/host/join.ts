@@ -11,15 +11,14 @@ import { request } from "../../transports/http2_client.ts";
 import type { TlsIdentity } from "../../transports/tls_identity.ts";
 import { type ClusterDocument, JoinSearch, type JoinStep } from "../join_search.ts";
 import { version } from "../version.ts";
-import { nowMs } from "./system_clock.ts";
+import type { DaemonMachine } from "./daemon_machine.ts";
 
 /** What a search needs. */
 export interface JoinOptions {
   readonly addresses: readonly string[];
   /** This node, which may be in the list. */
   readonly self: { readonly id: string; readonly address: string };
-  readonly tls: TlsIdentity;
-  readonly log: (text: string) => void;
+  readonly machine: DaemonMachine;
 }
 
 const againMs = 500;
@@ -33,22 +32,23 @@ const sayEveryMs = 30_000;
  *
  * @throws {ArmorError} `"refused"`: another secret or another version.
  */
-export async function joinCluster({ addresses, self, tls, log }: JoinOptions): Promise<Exclude<JoinStep, { kind: "wait" }>> {
-  const search = new JoinSearch(addresses, self, nowMs());
-  for (let saidMs = nowMs();;) {
-    const step = search.answered(await askAll(addresses, tls), nowMs());
+export async function joinCluster({ addresses, self, machine }: JoinOptions): Promise<Exclude<JoinStep, { kind: "wait" }>> {
+  const { clock } = machine;
+  const search = new JoinSearch(addresses, self, clock.nowMs());
+  for (let saidMs = clock.nowMs();;) {
+    const step = search.answered(await askAll(addresses, machine), clock.nowMs());
     if (step.kind !== "wait") return step;
-    if (nowMs() - saidMs >= sayEveryMs) {
-      saidMs = nowMs();
-      log(`waiting: none of ${addresses.join(", ")} has a cluster yet; the first of them starts one`);
+    if (clock.nowMs() - saidMs >= sayEveryMs) {
+      saidMs = clock.nowMs();
+      machine.log(`waiting: none of ${addresses.join(", ")} has a cluster yet; the first of them starts one`);
     }
-    await new Promise((resolve) => setTimeout(resolve, againMs));
+    await machine.pause(againMs);
   }
 }
 
 /** A refusal counts only if nobody takes us. */
-async function askAll(addresses: readonly string[], tls: TlsIdentity): Promise<(ClusterDocument | undefined)[]> {
-  const answers = await Promise.allSettled(addresses.map((address) => askCluster(address, tls)));
+async function askAll(addresses: readonly string[], machine: DaemonMachine): Promise<(ClusterDocument | undefined)[]> {
+  const answers = await Promise.allSettled(addresses.map((address) => machine.ask(address)));
   const found = answers.map((answer) => (answer.status === "fulfilled" ? answer.value : undefined));
   const failed = answers.find((answer) => answer.status === "rejected");
   if (failed && !found.some((answer) => answer?.ftm)) throw failed.reason;

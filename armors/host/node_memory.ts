@@ -33,9 +33,13 @@ export interface DaemonState {
 /** Collect it from a daemon's microkernel. */
 export function memoryOf(kernel: DaemonState): NodeMemory {
   const { promised = epochZero, ftm = null } = (kernel.state("epoch_promise") ?? {}) as unknown as Partial<NodeMemory>;
+  return { promised, ftm, generation: kernel.generation, nodes: nodesOf(kernel) };
+}
+
+/** Nodes in a daemon's copy of the table. */
+export function nodesOf(kernel: DaemonState): NodeRegistration[] {
   const table = Object.entries(kernel.state("table_replica") ?? {});
-  const nodes = table.filter(([key]) => key.startsWith("node:")).map(([, node]) => node as unknown as NodeRegistration);
-  return { promised, ftm, generation: kernel.generation, nodes };
+  return table.filter(([key]) => key.startsWith("node:")).map(([, node]) => node as unknown as NodeRegistration);
 }
 
 /**

@@ -5,23 +5,20 @@
  *
  * @module
  */
-import { randomBytes } from "node:crypto";
+import { Buffer } from "node:buffer";
 import type { DataRecord } from "../../core/data.ts";
 import { parseAddress } from "../../transports/address.ts";
-import { decodeHeartbeat, encodeHeartbeat } from "../../transports/heartbeat_datagram.ts";
-import { openUdp } from "../../transports/udp.ts";
+import type { Machine } from "./machine.ts";
 import type { Peers } from "./peers.ts";
-import type { Seams } from "./seams.ts";
 
 /** What the prober has at hand. */
 export interface ProbeMeans {
+  readonly machine: Machine;
   /** The asking daemon, and its heartbeat key. */
   readonly armor: string;
   readonly key: Uint8Array;
   readonly listenHost: string;
-  readonly cluster: string;
-  /** Where faults may be injected. */
-  readonly seams?: Seams | undefined;
+  readonly cluster: () => string;
 }
 
 /** What to ask. */
@@ -37,36 +34,36 @@ const asksMax = 3;
 const lookEveryMs = 10;
 
 /** Work `node.probe`: with `except` the question is whether somebody else has the id, and only its guard can tell. */
-export async function probeNode(args: DataRecord, means: ProbeMeans & { readonly peers: Peers }): Promise<boolean> {
+export async function probeNode(args: DataRecord, means: ProbeMeans, peers: Peers): Promise<boolean> {
   const question = args as unknown as GuardQuestion;
   if (question.except !== undefined) return await guardAnswers(question, means);
-  means.peers.ping(question.node);
-  return await guardAnswers(question, means) || means.peers.isHeard(question.node, question.withinMs);
+  peers.ping(question.node);
+  return await guardAnswers(question, means) || peers.isHeard(question.node, question.withinMs);
 }
 
 /** @returns Whether the guard of the node answered from this address within the time. */
 export async function guardAnswers({ node, address, withinMs, except }: GuardQuestion, means: ProbeMeans): Promise<boolean> {
+  const { machine, armor, key } = means;
   const nonces = new Set<string>();
   let heard = false;
-  const udp = await (means.seams?.udp("between nodes") ?? openUdp)({
+  const port = await machine.openPort("between nodes", {
     host: means.listenHost,
     port: 0,
-    onDatagram: (bytes) => {
-      const datagram = decodeHeartbeat(bytes, ({ to }) => (to === means.armor ? means.key : undefined));
-      if (datagram?.type !== "reply" || !nonces.has(Buffer.from(datagram.nonce).toString("hex"))) return;
-      heard ||= except === undefined || datagram.detail !== except;
+    keyFor: ({ to }) => (to === armor ? key : undefined),
+    onHeartbeat: (reply) => {
+      if (reply.type !== "reply" || !nonces.has(Buffer.from(reply.nonce).toString("hex"))) return;
+      heard ||= except === undefined || reply.detail !== except;
     },
   });
   try {
     for (let asked = 0; asked < asksMax && !heard; asked++) {
-      const nonce = randomBytes(16);
-      nonces.add(nonce.toString("hex"));
-      const ask = { type: "ask", cluster: means.cluster, from: means.armor, to: `guard@${node}`, nonce } as const;
-      udp.send(encodeHeartbeat(ask, means.key), parseAddress(address));
-      for (let waited = 0; waited < withinMs / asksMax && !heard; waited += lookEveryMs) await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+      const nonce = machine.random.bytes(16);
+      nonces.add(Buffer.from(nonce).toString("hex"));
+      port.send({ type: "ask", cluster: means.cluster(), from: armor, to: `guard@${node}`, nonce }, key, parseAddress(address));
+      for (let waited = 0; waited < withinMs / asksMax && !heard; waited += lookEveryMs) await machine.pause(lookEveryMs);
     }
     return heard;
   } finally {
-    udp.close();
+    port.close();
   }
 }

@@ -8,6 +8,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { type RandomSource, seededRandom } from "../../core/random.ts";
 import type { FrameLink, LinkHandlers } from "../../transports/frame_link.ts";
+import type { Http2ServerOptions } from "../../transports/http2_server.ts";
 import { openUdp, type UdpOptions, type UdpPort } from "../../transports/udp.ts";
 import type { Fault, Traffic } from "../fault_order.ts";
 import { FaultFile, type SeamFault } from "./fault_file.ts";
@@ -26,7 +27,6 @@ type Connect<Handlers> = (address: string, handlers: Handlers, node: string) => 
 /** The seams of one process. */
 export class Seams {
   readonly #active = new Map<number, Active>();
-  readonly #links = new Set<FrameLink>();
   readonly #once = new Set<(fault: SeamFault) => void>();
   readonly #stop: () => void;
   #jumpedMs = 0;
@@ -93,7 +93,6 @@ export class Seams {
 
   /** A link to another node whose frames pass here. */
   link(link: FrameLink): FrameLink {
-    this.#links.add(link);
     return {
       get backlogBytes() {
         return link.backlogBytes;
@@ -110,10 +109,14 @@ export class Seams {
       onFrames: (frames: Uint8Array[]) => {
         for (const bytes of frames) this.pass("messages", "between nodes", bytes, (passed) => (this.#breaks() ? link()?.close() : handlers.onFrames([passed])));
       },
-      onClose: (...words: Parameters<LinkHandlers["onClose"]>) => {
-        this.#links.delete(link()!);
-        handlers.onClose(...words);
-      },
+    };
+  }
+
+  /** Links to this node, opened by others: a wrapper of what takes them. */
+  takes(onLink: Http2ServerOptions["onLink"]): Http2ServerOptions["onLink"] {
+    return (link, peer) => {
+      const taken = onLink(this.link(link), peer);
+      return "refuse" in taken ? taken : this.handlers(taken, () => link);
     };
   }
 

@@ -31,10 +31,10 @@ import { badStateStatus, diskStatus, handFile, handPath, HandRecord, type InHand
 import { openHeartbeats, type Heartbeats } from "./heartbeats.ts";
 import { readIdentity } from "./identity.ts";
 import { DaemonLink, type Registered } from "./local_link.ts";
-import { identify } from "./process_table.ts";
 import { markBoot, restoredGeneration } from "./restored_generation.ts";
 import { openRunDir } from "./run_dir.ts";
 import { bootId, systemClock } from "./system_clock.ts";
+import { logLine, systemMachine } from "./system_machine.ts";
 import { systemRandom } from "./system_random.ts";
 
 /** What an armor's own host adds to the loop: commands and blocking work of its kind. */
@@ -51,9 +51,6 @@ export interface ArmorKind {
   readonly command?: (command: HostCommand, local: (op: string, payload?: Payload) => void) => void;
   readonly work?: (kind: string, args: Data) => Promise<Data>;
 }
-
-/** One line of the armor's own log. */
-const logLine = (text: string): void => void process.stderr.write(`${new Date().toISOString()} ${text}\n`);
 
 /** Start the armor of a role; returns while it runs, or an exit status. */
 export async function startArmor(role: string, argv: readonly string[]): Promise<number | undefined> {
@@ -118,8 +115,6 @@ async function runArmor(
   end: (status: number) => void,
 ): Promise<void> {
   const run = openRunDir(data);
-  const self = identify(process.pid);
-  if (!self) throw new ArmorError("no_proc", "Cannot start: /proc is not readable");
   let host: ArmorHost | undefined;
   let heartbeats: Heartbeats | undefined;
   let registered: Registered | undefined;
@@ -130,6 +125,7 @@ async function runArmor(
 
   // Where faults may be injected; without the flag there is no such place.
   const seams = options.allowInjection ? (await import("./injection.ts")).openSeams(data, kind.armor, log, () => host?.kernel) : undefined;
+  const machine = systemMachine(run, seams);
   const again = options.incarnation !== undefined && !options.incarnation.endsWith(".0");
   const loader = new ElementLoader();
   const hand = new HandRecord(handFile(handPath(data, kind.armor)), kind.keepsCheckpoint);
@@ -155,7 +151,7 @@ async function runArmor(
       type: "register",
       armor: kind.armor,
       role,
-      process: self,
+      process: machine.self,
       generation: host?.kernel.generation ?? null,
       elements: host?.kernel.describe() ?? [],
     }),
@@ -186,15 +182,14 @@ async function runArmor(
       link.describe(host.kernel.describe());
     }
     heartbeats = await openHeartbeats({
+      machine,
       armor: kind.armor,
-      run,
       ...(kind.asksOtherNodes && { outerHost: answer.host }),
       keyOf: (id) => (id === kind.armor ? registered?.key : undefined),
       cluster: () => registered?.cluster ?? "",
       progress: () => host!.kernel.steps,
       epoch: () => host!.kernel.generation.epoch,
       local: (op, payload) => host!.local(op, payload),
-      seams,
     });
     host.start({ bootId: bootId() }, opened.restored?.snapshot === undefined);
     const { damage = [], complete = true } = opened.restored ?? {};
