@@ -11,7 +11,10 @@ import type { ProcessIdentity } from "../core/process_identity.ts";
 import type { Application } from "./application.ts";
 
 /** The four armor types, and `own`: an armor of the user's. */
-export type Role = "daemon" | "ftm" | "heartbeat" | "execution" | "own";
+export const roles = ["daemon", "ftm", "heartbeat", "execution", "own"] as const;
+
+/** One of {@link roles}. */
+export type Role = (typeof roles)[number];
 
 /** A node as the cluster knows it durably. */
 export type NodeRegistration = {
@@ -27,8 +30,11 @@ export type NodeRegistration = {
   readonly replaced?: boolean;
 };
 
-/** What the FTM thinks of a node. */
-export type NodeState = "alive" | "suspect" | "failed" | "draining" | "left";
+/** What the FTM may think of a node. */
+export const nodeStates = ["alive", "suspect", "failed", "draining", "left"] as const;
+
+/** One of {@link nodeStates}. */
+export type NodeState = (typeof nodeStates)[number];
 
 /** State of an armor in status. */
 export type ArmorState = "starting" | "running" | "recovering" | "failed";
@@ -102,16 +108,11 @@ export type ApplicationEntry = {
 /** Where and when the FTM placed an instance; a later one wins. */
 export type Placement = { readonly epoch: Epoch; readonly number: number };
 
-/** State of an instance in status. */
-export type InstanceState =
-  | "pending"
-  | "starting"
-  | "running"
-  | "restarting"
-  | "stopping"
-  | "stopped"
-  | "completed"
-  | "failed";
+/** States of an instance in status. */
+export const instanceStates = ["pending", "starting", "running", "restarting", "stopping", "stopped", "completed", "failed"] as const;
+
+/** One of {@link instanceStates}. */
+export type InstanceState = (typeof instanceStates)[number];
 
 /** One instance as the FTM orders it from an execution armor. */
 export type InstanceOrder = {

@@ -100,8 +100,8 @@ export const timing = {
   stoppedIsHungMs: 1_000,
   /** Pause between looks at the state of running programs. */
   watchIntervalMs: 200,
-  /** Pause between self-audits. */
-  selfAuditMs: 10_000,
+  /** Pause between self-audits: what is wrong in state is to be found before much follows from it. */
+  selfAuditMs: 2_000,
 } as const;
 
 /** Defaults of the restart policy of applications. */

@@ -11,6 +11,7 @@ import { difference, type DurableState } from "./durable_state.ts";
 import type { Element, ElementDescription } from "./element.ts";
 import { InvariantError } from "./invariant.ts";
 import type { ReconfigurationPlan } from "./reconfiguration.ts";
+import { StateSeals } from "./state_seals.ts";
 import { SubscriptionList } from "./subscription_list.ts";
 
 /** Elements, their subscriptions and states. */
@@ -18,6 +19,7 @@ export class LiveElements {
   #subscriptions = new SubscriptionList();
   readonly #states = new Map<string, DataRecord>();
   readonly #volatiles = new Map<string, unknown>();
+  readonly #seals = new StateSeals();
 
   /** @param durable What a checkpoint holds: an element finds its state there, migrated if its version has changed. */
   constructor(elements: readonly Element[], durable: DurableState | undefined) {
@@ -59,23 +61,37 @@ export class LiveElements {
   }
 
   /**
-   * Run every element's `check` over its committed state.
+   * Run every element's `check`, or that of one, over committed state, and look whether any of it has changed in place.
    *
    * @throws {InvariantError} If committed state is wrong: nothing is left to undo.
    */
-  audit(): void {
+  audit(only?: string): void {
     for (const element of this.#subscriptions.elements()) {
-      const wrong = element.check?.(this.#states.get(element.name)!, this.#volatiles.get(element.name));
-      if (wrong !== undefined) throw new InvariantError(`state of element "${element.name}" is corrupt: ${wrong}`);
+      const { name } = element;
+      if (only !== undefined && name !== only) continue;
+      const [state, volatile] = [this.#states.get(name)!, this.#volatiles.get(name)];
+      const wrong = element.check?.(state, volatile);
+      if (wrong !== undefined) throw corrupt(name, wrong);
+      this.#unbroken(name, state);
+      this.#unbroken(name, volatile);
     }
   }
 
-  /** Take the states a segment has left; the draft gets what differs. */
+  /**
+   * Take the states a segment has left; the draft gets what differs.
+   *
+   * @throws {InvariantError} If what is to be replaced has changed in place: what follows from it must not be written.
+   */
   stageStates(states: ReadonlyMap<string, DataRecord>, volatiles: ReadonlyMap<string, unknown>, draft: CommitDraft): void {
     const set: Record<string, Record<string, Data>> = {};
     const unset: Record<string, string[]> = {};
     for (const [name, after] of states) {
-      const changes = difference(this.#states.get(name) ?? {}, after);
+      const before = this.#states.get(name) ?? {};
+      const changes = difference(before, after);
+      for (const state of [before, after]) {
+        if (this.#seals.broken(state, false) !== undefined) throw corrupt(name, inPlace(""));
+        for (const key of [...Object.keys(changes.set), ...changes.unset]) this.#unbroken(name, state[key]);
+      }
       if (Object.keys(changes.set).length > 0) set[name] = changes.set;
       if (changes.unset.length > 0) unset[name] = changes.unset;
       this.#states.set(name, after);
@@ -94,4 +110,12 @@ export class LiveElements {
       this.#volatiles.delete(name);
     } else draft.versions = { [name]: version };
   }
+
+  #unbroken(name: string, value: unknown): void {
+    const path = this.#seals.broken(value);
+    if (path !== undefined) throw corrupt(name, inPlace(path));
+  }
 }
+
+const corrupt = (name: string, wrong: string): InvariantError => new InvariantError(`state of element "${name}" is corrupt: ${wrong}`);
+const inPlace = (path: string): string => `it has changed in place${path === "" ? "" : `, at ${path.slice(1)}`}`;

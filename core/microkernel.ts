@@ -152,7 +152,7 @@ export class Microkernel {
   }
 
   /**
-   * Run every element's `check` over its committed state.
+   * Run every element's `check` over its committed state, and look whether any of it has changed in place.
    *
    * @throws {InvariantError} If committed state is wrong: nothing is left to undo.
    */
@@ -355,6 +355,8 @@ export class Microkernel {
 
   #fail(message: Message, failure: Failure, error: unknown, run: Run): void {
     this.#options.diagnose?.({ op: failure.op, element: failure.element, code: failure.code, error: error ?? failure.text });
+    // Undone is what the segment has made wrong; what was wrong before it cannot be.
+    if (failure.code === "check") this.#elements.audit(failure.element);
     this.#commitFailure(message, failure, run);
   }
 

@@ -13,6 +13,7 @@ import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, type NodeRegistration, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
+import { wrongTable } from "./state_checks.ts";
 import { compareVersions, contains, extendLineage, mergeTables, type TableChange, tableEntries, type TableStore } from "./table_version.ts";
 import type { FtmBegin } from "./takeover.ts";
 
@@ -77,6 +78,7 @@ export function applicationTable(node: string): Element {
     version: 1,
     state: { version: { epoch: epochZero, sequence: 0 }, lineage: [] },
     volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [], basis: {} }),
+    check: wrongTable,
     blocking: ["table.commit"],
     handlers: {
       "ftm.begin": (_state, thread) => {

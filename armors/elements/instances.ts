@@ -16,6 +16,7 @@ import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { decideRestart, noRestarts, type RestartHistory } from "../../core/restart_policy.ts";
 import { type Application, completeApplication } from "../application.ts";
 import type { InstanceOrder, InstanceReport, InstanceState } from "../shapes.ts";
+import { wrongInstances } from "./state_checks.ts";
 
 /** What happens after the program has ended: by policy, nothing, start anew, or forget the instance. */
 type Afterwards = "policy" | "stay" | "start" | "forget";
@@ -124,6 +125,7 @@ export function instances(node: string): Element {
     version: 1,
     state: {},
     volatile: () => ({ failedMs: {}, boot: "", swept: false }),
+    check: wrongInstances,
     handlers: {
       "armor.started": (state, thread) => {
         thread.setVolatile({ ...thread.volatile, boot: String(thread.payload["bootId"] ?? "") });

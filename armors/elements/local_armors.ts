@@ -15,6 +15,7 @@ import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import type { ArmorReport, ArmorState, Incarnation, LocalArmor, NodeReport, Role } from "../shapes.ts";
 import { daemonOf } from "../shapes.ts";
+import { wrongArmors } from "./state_checks.ts";
 
 /** Payload field `install` of `armor.install`. */
 export type InstallOrder = {
@@ -80,6 +81,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
     version: 1,
     state: {},
     volatile: () => ({ live: {}, self: null }),
+    check: wrongArmors,
     handlers: {
       "armor.started": (state, thread) => {
         const live: Record<ArmorId, Live> = {};

@@ -15,6 +15,7 @@ import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ArmorReport, daemonOf, executionOf, hasMajority, nodeOf, type NodeRegistration, type NodeState } from "../shapes.ts";
 import type { LivenessChange, LivenessTarget } from "./liveness_poll.ts";
+import { wrongRegistry } from "./state_checks.ts";
 import type { FtmBegin } from "./takeover.ts";
 
 /** A node as other elements of the FTM see it; payload field `nodes`. */
@@ -159,6 +160,7 @@ export function registration(self: string): Element {
     version: 1,
     state: {},
     volatile: () => ({ epoch: epochZero, nodes: new Map(), armors: new Map(), changing: null }),
+    check: (_state, { nodes, armors }) => wrongRegistry(nodes, armors),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { epoch, reports, dead, avoid } = thread.payload["begin"] as unknown as FtmBegin;

@@ -1,5 +1,6 @@
 /**
- * Self-audit: now and then every element's `check` runs over committed state.
+ * Self-audit: now and then every element's `check` runs over committed state, and
+ * whatever has changed in place since the last time is found by its seal.
  * Corrupt committed state cannot be undone, so the armor fails fast and restarts
  * from its checkpoint.
  *

@@ -10,6 +10,7 @@ import { type Element, element, type Thread } from "../../core/element.ts";
 import { epochZero } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
 import { nodeOf, type NodeRegistration, type NodeReport, type TableCopy, type TableVersion } from "../shapes.ts";
+import { wrongTable } from "./state_checks.ts";
 import { compareVersions, contains, tableEntries, type TableStore } from "./table_version.ts";
 
 /** `version`, and the table's entries under their keys `app:NAME` and `node:ID`. */
@@ -25,6 +26,7 @@ export function tableReplica(): Element {
     name: "table_replica",
     version: 1,
     state: { version: { epoch: epochZero, sequence: 0 }, lineage: [] },
+    check: wrongTable,
     handlers: {
       "table.store": (state, thread) => {
         const store = thread.payload["store"] as unknown as TableStore;

@@ -64,9 +64,10 @@ describe("a daemon that has lost its checkpoint", () => {
     const asks = (nowMs: number): number => kernel.step({ kind: "tick" }, nowMs).commits.flatMap(({ sent = [] }) => sent).filter(({ body }) => (decode(body) as Message).ops[0]?.name === "table.wanted").length;
     expect([asks(1), asks(2_000), asks(2_001)]).toEqual([1, 0, 1]);
     const version = { epoch: { number: 7, node: "a" }, sequence: 3 };
-    const store = { version, lineage: [], base: null, set: { "node:a": node("a"), "app:x": { revision: 1 } }, unset: [] };
+    const entry = { application: { name: "x", kind: "service", instances: 1 }, desired: "running", revision: 1 };
+    const store = { version, lineage: [], base: null, set: { "node:a": node("a"), "app:x": entry }, unset: [] };
     kernel.step({ kind: "local", op: "table.store", payload: { store } as unknown as DataRecord as never }, 2_002);
-    expect(kernel.state("table_replica")).toEqual({ version, lineage: [], "node:a": node("a"), "app:x": { revision: 1 } });
+    expect(kernel.state("table_replica")).toEqual({ version, lineage: [], "node:a": node("a"), "app:x": entry });
     expect(asks(10_000)).toBe(0);
   });
 });

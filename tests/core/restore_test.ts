@@ -197,6 +197,36 @@ describe("effects", () => {
     (live.state("notes") as { words: string[] }).words.push("1", "2");
     expect(() => live.audit()).toThrow(InvariantError);
   });
+
+  test("audit finds durable and volatile state that has changed in place, whatever its value", () => {
+    const volatile = () => ({ seen: new Map([["a", { count: 1 }]]) });
+    for (const change of [
+      (live: Microkernel) => void ((live.state("notes") as { words: string[] }).words[0] = "runnkng"),
+      (live: Microkernel) => void ((live.volatile("notes") as ReturnType<typeof volatile>).seen.get("a")!.count = 3),
+    ]) {
+      const live = kernel([notes(1, { volatile })]);
+      live.step({ kind: "local", op: "notes.add", payload: { word: "running" } }, 0);
+      live.audit();
+      live.audit();
+      change(live);
+      expect(() => live.audit()).toThrow(/state of element "notes" is corrupt: it has changed in place/);
+    }
+  });
+
+  test("state that has changed in place is not written: the armor ends before the commit that follows from it", () => {
+    const live = kernel([notes(1)]);
+    live.step({ kind: "local", op: "notes.add", payload: { word: "running" } }, 0);
+    (live.state("notes") as { words: string[] }).words[0] = "runnkng";
+    expect(() => live.step({ kind: "local", op: "notes.add", payload: { word: "next" } }, 0)).toThrow(InvariantError);
+  });
+
+  test("a check that fails is undone; one that fails because of what was there before ends the armor", () => {
+    const live = kernel([notes(1, { check: (state) => (state["words"] as string[]).includes("bad") ? "a bad word" : undefined })]);
+    live.step({ kind: "local", op: "notes.add", payload: { word: "bad" } }, 0);
+    expect(live.state("notes")).toEqual({ words: [] });
+    (live.state("notes") as { words: string[] }).words.push("bad");
+    expect(() => live.step({ kind: "local", op: "notes.same", payload: {} }, 0)).toThrow(InvariantError);
+  });
 });
 
 describe("a peer that is forgotten", () => {
