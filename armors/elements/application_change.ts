@@ -110,10 +110,12 @@ function submit(table: Table, application: Application, { epoch, sequence }: Tab
     );
   }
   const serial = `${epoch.number}.${epoch.node}.${sequence + 1}`;
-  const next: ApplicationEntry = { serial, application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [], requests };
   const gone = `gone:${application.name}`;
-  const unset = table[gone] === undefined ? [] : [gone];
-  return { set: { [key]: next }, unset, answer: { ok: true, changed: true, revision: 1 } };
+  const removed = table[gone] as Tombstone | undefined;
+  // Counted on from the removal: another copy of the table that still has that must give way.
+  const revision = (removed?.revision ?? 0) + 1;
+  const next: ApplicationEntry = { serial, application, desired: "running", revision, revisionEpoch: epoch, restart: 0, completed: [], requests };
+  return { set: { [key]: next }, unset: removed ? [gone] : [], answer: { ok: true, changed: true, revision } };
 }
 
 /** The armor ends wherever it runs; its id is never used again. */

@@ -12,7 +12,7 @@ import { newId } from "../../core/id.ts";
 import { limits } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { namePattern, nameRule } from "../name_rule.ts";
-import { elementsKey, type OwnArmorEntry } from "../shapes.ts";
+import { elementsKey, type OwnArmorEntry, type Tombstone } from "../shapes.ts";
 import { findArmor } from "./armor_names.ts";
 import type { ElementSet, ElementSource } from "./element_source.ts";
 import { ownArmors } from "./own_placement.ts";
@@ -86,16 +86,19 @@ function enter(thread: Thread): void {
   if (preferred ? preferred.state === "alive" && !preferred.elements : !known.some((one) => one.elements)) {
     throw new OperationError("refused", `${preferred ? `node "${preferred.name}" takes` : "no node takes"} no elements by message: start its daemon with --allow-elements`);
   }
+  const tombstone = `gone-armor:${name}`;
+  const removed = table[tombstone] as Tombstone | undefined;
+  // Counted on from the removal: another copy of the table that still has that must give way.
+  const revision = (removed?.revision ?? 0) + 1;
   const entry: OwnArmorEntry = {
     id: newId(thread.random, 12),
     name,
     node: node as string | null,
-    revision: 1,
+    revision,
     revisionEpoch: thread.payload["epoch"] as OwnArmorEntry["revisionEpoch"],
   };
   const set = { [`armor:${name}`]: entry, [elementsKey(entry.id)]: given as unknown as Data };
-  const tombstone = `gone-armor:${name}`;
-  answer(thread, set, { ok: true, changed: true, id: entry.id, revision: 1 }, table[tombstone] === undefined ? [] : [tombstone]);
+  answer(thread, set, { ok: true, changed: true, id: entry.id, revision }, removed ? [tombstone] : []);
 }
 
 function answer(thread: Thread, set: { readonly [key: string]: Data }, body: DataRecord, unset: readonly string[] = []): void {

@@ -136,7 +136,7 @@ export function takeover(node: string): Element {
   const retry = (thread: Leading, attempt: Attempt): void => {
     let seen = attempt.preparing ? attempt.epoch : attempt.request.seen;
     for (const { epoch } of [...Object.values(attempt.polled), ...Object.values(attempt.refused)]) if (compareEpochs(epoch, seen) > 0) seen = epoch;
-    const heard = [...Object.values(attempt.polled), ...Object.values(attempt.refused)].some((vote) => !vote.promised && vote.because === "hears-ftm");
+    const heard = isHeard(attempt);
     thread.setVolatile({ ...thread.volatile, attempt: null });
     // Others hear it, or one newer than the FTM that is gone: the poll begins again if it stays silent.
     if (heard) return;
@@ -185,9 +185,9 @@ export function takeover(node: string): Element {
         if (!attempt || attempt.installed) return;
         if (!attempt.preparing) {
           const willing = Object.values(attempt.polled).filter(({ promised }) => promised).length;
-          if (willing >= quorum(attempt.request.nodes.length)) prepare(thread, attempt);
+          if (willing >= quorum(attempt.request.nodes.length) && !hasLivingFtm(attempt)) prepare(thread, attempt);
           else retry(thread, attempt);
-        } else if (isEnough(attempt)) install(thread, attempt);
+        } else if (isEnough(attempt) && !hasLivingFtm(attempt)) install(thread, attempt);
         else retry(thread, attempt);
       },
       "takeover.retry": (_state, thread) => {
@@ -204,6 +204,16 @@ export function takeover(node: string): Element {
       },
     },
   });
+}
+
+/** Somebody who answered hears the FTM. */
+function isHeard({ polled, refused }: Attempt): boolean {
+  return [...Object.values(polled), ...Object.values(refused)].some((vote) => !vote.promised && vote.because === "hears-ftm");
+}
+
+/** Of two nodes one is enough only as long as the other cannot be asked: there one voice says that there is an FTM. */
+function hasLivingFtm(attempt: Attempt): boolean {
+  return attempt.request.nodes.length === 2 && isHeard(attempt);
 }
 
 /**

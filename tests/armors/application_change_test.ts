@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Data } from "../../core/data.ts";
 import { changeApplication } from "../../armors/elements/application_change.ts";
+import { mergeTables } from "../../armors/elements/table_version.ts";
 import type { ApplicationEntry } from "../../armors/shapes.ts";
 
 /** A table to which requests are made one after the other, in epochs as a test says. */
@@ -73,4 +74,16 @@ test("an application remembers a bounded number of requests", () => {
   table.ask("submit", "r1");
   for (let number = 0; number < 20; number++) table.ask("restart", `s${number}`);
   expect(table.web.requests?.length).toBe(8);
+});
+
+describe("an application that is submitted again after its removal", () => {
+  test("has a higher revision than the removal, so that a copy with the removal gives way to it", () => {
+    const table = new Table();
+    table.ask("submit", "r1");
+    table.ask("restart", "r2");
+    table.ask("remove", "r3");
+    const removed = { ...table.entries };
+    expect(table.ask("submit", "r4")).toEqual({ ok: true, changed: true, revision: 4 });
+    expect(mergeTables(removed, table.entries, removed).set["app:web"]).toEqual(table.entries["app:web"]!);
+  });
 });

@@ -3,14 +3,20 @@ import { expect, test } from "bun:test";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
 import { takeover, type TakeoverRequest } from "../../armors/elements/takeover.ts";
+import type { Vote } from "../../armors/elements/epoch_promise.ts";
 import type { NodeReport } from "../../armors/shapes.ts";
 import { KernelNetwork } from "../sim/kernel_network.ts";
 
 const epoch = { number: 5, node: "a" };
 const registration = (id: string, left = false) => ({ id, name: id, address: `${id}:7000`, draining: false, left });
 
-/** The daemon of `a` leads; it was away and knows but some of the nodes. @returns Where the FTM is installed. */
-function lead(known: readonly string[], answering: readonly string[], registered: readonly ReturnType<typeof registration>[]): string[] {
+/**
+ * The daemon of `a` leads; it was away and knows but some of the nodes.
+ *
+ * @param hears A node that hears an FTM, at the poll or only when it is to promise.
+ * @returns Where the FTM is installed.
+ */
+function lead(known: readonly string[], answering: readonly string[], registered: readonly ReturnType<typeof registration>[], hears?: { node: string; from: "poll" | "prepare" }): string[] {
   const network = new KernelNetwork(1);
   const installed: string[] = [];
   const entries = Object.fromEntries(registered.map((one) => [`node:${one.id}`, one]));
@@ -19,15 +25,18 @@ function lead(known: readonly string[], answering: readonly string[], registered
     const table = isLeader && answering.length > 1
       ? { version: { epoch: { number: 2, node: "a" }, sequence: 9 }, lineage: [], entries: { "node:a": registration("a") } }
       : { version: { epoch, sequence: 3 }, lineage: [], entries };
+    const refuses = (at: string): Vote | undefined => hears?.node === node && (hears.from === at || at === "prepare")
+      ? { promised: false, epoch, because: "hears-ftm", ftm: { epoch, node }, address: null }
+      : undefined;
     const report: NodeReport = { node, armors: [], table, allowElements: false };
     const world = element({
       name: "world",
       version: 1,
       state: {},
       handlers: {
-        "epoch.poll": (_state, thread) => void (thread.payload["vote"] = { promised: true, epoch }),
+        "epoch.poll": (_state, thread) => void (thread.payload["vote"] = refuses("poll") ?? { promised: true, epoch }),
         "epoch.prepare": (_state, thread) => {
-          thread.payload["vote"] = { promised: true, epoch: thread.payload["epoch"]! };
+          thread.payload["vote"] = refuses("prepare") ?? { promised: true, epoch: thread.payload["epoch"]! };
           thread.payload["report"] = report as unknown as Data;
         },
         "epoch.guard": () => {},
@@ -60,4 +69,18 @@ test("a node that has left counts for nothing and gets no FTM", () => {
 
 test("the last node that has left, started again, is enough", () => {
   expect(lead(["a"], ["a"], [registration("a", true)])).toEqual(["a"]);
+});
+
+for (const from of ["poll", "prepare"] as const) {
+  test(`of two nodes one's own vote is not enough while the other hears an FTM (it says so when asked to ${from})`, () => {
+    const two = five.slice(0, 2);
+    expect(lead(["a", "b"], ["a", "b"], two, { node: "b", from })).toEqual([]);
+    expect(lead(["a", "b"], ["a", "b"], two).length).toBe(1);
+    expect(lead(["a", "b"], ["a"], two)).toEqual(["a"]);
+  });
+}
+
+test("a minority of three that hears the FTM does not keep it", () => {
+  const three = five.slice(0, 3);
+  expect(lead(["a", "b", "c"], ["a", "b", "c"], three, { node: "c", from: "poll" }).length).toBe(1);
 });

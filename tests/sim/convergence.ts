@@ -88,7 +88,7 @@ function programProblems(
   for (const { name, application } of workload.applications) {
     const entry = table[`app:${name}`] as ApplicationEntry | undefined;
     if (!entry) continue;
-    const launchable = !String(application["command"]).startsWith("/bin/only-") || members.some((node) => !node.cannotLaunch(entry.application));
+    const launchable = members.some((node) => !node.neverLaunches(entry.application.command));
     for (const id of instanceIds(entry)) {
       const seen = status?.applications.find((one) => one.name === name)?.instances.find((one) => one.id === id);
       const programs = running.get(id) ?? [];

@@ -52,6 +52,8 @@ export class SimCluster {
   /** Randomness of faults and workload: the same whatever the armors draw. */
   readonly plan: RandomSource;
   violation: Violation | undefined;
+  /** Set when the last fault has been made good. */
+  faultsAreOver = false;
   /** Commits of all armors so far. */
   commits = 0;
   steps = 0;
@@ -66,7 +68,7 @@ export class SimCluster {
     this.random = seededRandom(options.seed);
     this.plan = seededRandom(options.seed ^ 0x5bd1e995);
     const names = Array.from({ length: options.nodes }, (_, index) => `n${index + 1}`);
-    this.network = new SimNetwork(this.clock, this.random, (name) => this.node(name).machine.on);
+    this.network = new SimNetwork(this.clock, this.random, (name) => this.node(name).machine.on && !this.node(name).machine.suspended);
     const ports = new BeatPorts();
     const fail = (rule: string, text: string): void => void (this.violation ??= new Violation(rule, text, this.clock.nowMs));
     this.#checkers = [
@@ -80,6 +82,7 @@ export class SimCluster {
     const watch = this.#watch(fail);
     this.nodes = names.map((name, index) => {
       const machine = new SimMachine(name, this.clock, this.random);
+      machine.misled = ({ pid }, signal) => fail("identities", `${signal} hits pid ${pid} of ${name}, which is no process of Armor`);
       const join = index === 0 ? [] : names.slice(0, index).map((other) => `${other}:7000`);
       // Ids in another order than names.
       const id = `${"kcxeqb"[index]}${name}`;
@@ -166,8 +169,10 @@ export class SimCluster {
           }
         }
       },
+      faultsAreOver: () => this.faultsAreOver,
       starts: (instance) => this.#starts.get(instance) ?? 0,
       log: (text) => this.options.trace?.(`${this.clock.nowMs} LOG ${text}`),
+      broken: fail,
     };
   }
 

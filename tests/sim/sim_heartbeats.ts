@@ -1,11 +1,14 @@
 /**
  * Heartbeat sockets of one simulated armor: asks and answers as objects, with
- * the rules of `heartbeats.ts` about who may ask whom.
+ * the rules of `heartbeats.ts` about who may ask whom. One that is altered on its
+ * way is written and read by the real `heartbeat_datagram.ts`, which must refuse it.
  *
  * @module
  */
 import type { DataRecord } from "../../core/data.ts";
 import type { Payload } from "../../core/payload.ts";
+import type { RandomSource } from "../../core/random.ts";
+import { decodeHeartbeat, encodeHeartbeat, heartbeatKey } from "../../transports/heartbeat_datagram.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SimProcess } from "./sim_processes.ts";
 
@@ -110,6 +113,27 @@ export class BeatPorts {
   }
 
   #post(from: SimNode, port: BeatPort, beat: Beat): void {
-    from.network.datagram(from.name, port.node.name, () => port.process.run(() => port.receive(beat)));
+    const arrive = (): void => port.process.run(() => port.receive(beat));
+    from.network.datagram(from.name, port.node.name, arrive, () => {
+      if (!isRefused(altered(beat, from.random))) from.watch.broken("altered datagrams", `an altered ${beat.type} of ${beat.from} for ${beat.to} is accepted`);
+    });
   }
+}
+
+const secret = new Uint8Array(32).fill(7);
+
+/** The datagram with some of its bits flipped, or cut short. */
+function altered(beat: Beat, random: RandomSource): Uint8Array {
+  const nonce = new Uint8Array(16);
+  nonce.set(new TextEncoder().encode(beat.nonce).subarray(0, nonce.length));
+  const more = beat.type === "reply" ? { detail: "" } : {};
+  const bytes = encodeHeartbeat({ ...beat, ...more, nonce } as Parameters<typeof encodeHeartbeat>[0], heartbeatKey(secret, beat.from));
+  if (random.below(8) === 0) return bytes.subarray(0, random.below(bytes.length));
+  // An odd number: an even one could undo itself.
+  for (let flips = 1 + 2 * random.below(2); flips > 0; flips--) bytes[random.below(bytes.length)]! ^= 1 << random.below(8);
+  return bytes;
+}
+
+function isRefused(bytes: Uint8Array): boolean {
+  return decodeHeartbeat(bytes, ({ from }) => heartbeatKey(secret, from)) === undefined;
 }

@@ -17,11 +17,25 @@ import type { SimProcess } from "./sim_processes.ts";
 export interface DatagramFaults {
   readonly drop: number;
   readonly duplicate: number;
+  readonly corrupt: number;
   readonly delayMaxMs: number;
 }
 
-/** Nothing lost, two milliseconds at most. */
-export const kindDatagrams: DatagramFaults = { drop: 0, duplicate: 0, delayMaxMs: 2 };
+/** Nothing lost or altered, two milliseconds at most. */
+export const kindDatagrams: DatagramFaults = { drop: 0, duplicate: 0, corrupt: 0, delayMaxMs: 2 };
+
+/** Unkindness to what runs over connections between nodes; parts of a thousand. */
+export interface StreamFaults {
+  /** A bit flips on the way: the stream's cipher notices, and the connection is over. */
+  readonly corrupt: number;
+  /** Frames that vanish, come twice or late: as if a gateway had restarted with them in its hands. */
+  readonly drop: number;
+  readonly duplicate: number;
+  readonly late: number;
+}
+
+/** Everything comes as it was sent. */
+export const kindStreams: StreamFaults = { corrupt: 0, drop: 0, duplicate: 0, late: 0 };
 
 /** Who takes connections at an address. */
 export interface SimListener {
@@ -37,6 +51,7 @@ const requestWithinMs = 3_000;
 /** All ways between nodes and within them. */
 export class SimNetwork {
   datagrams: DatagramFaults = kindDatagrams;
+  streams: StreamFaults = kindStreams;
   readonly #listeners = new Map<string, SimListener>();
   readonly #cut = new Set<string>();
   readonly #slowMs = new Map<string, number>();
@@ -72,15 +87,16 @@ export class SimNetwork {
     return 1 + this.random.below(2) + (this.#slowMs.get(`${from} ${to}`) ?? 0);
   }
 
-  /** Send a datagram; `deliver` runs at the other end, perhaps. */
-  datagram(from: string, to: string, deliver: () => void): void {
+  /** Send a datagram; `deliver` runs at the other end, perhaps; an altered one is `corrupted`. */
+  datagram(from: string, to: string, deliver: () => void, corrupted: () => void): void {
     if (from === to) return void this.clock.at(this.clock.nowMs, deliver);
-    const { drop, duplicate, delayMaxMs } = this.datagrams;
+    const { drop, duplicate, corrupt, delayMaxMs } = this.datagrams;
     const copies = this.random.below(1_000) < duplicate ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       if (this.random.below(1_000) < drop) continue;
       const delayMs = this.latencyMs(from, to) + this.random.below(delayMaxMs + 1);
-      if (!this.isCut(from, to)) this.clock.at(this.clock.nowMs + delayMs, () => !this.isCut(from, to) && deliver());
+      const arrive = corrupt > 0 && this.random.below(1_000) < corrupt ? corrupted : deliver;
+      if (!this.isCut(from, to)) this.clock.at(this.clock.nowMs + delayMs, () => !this.isCut(from, to) && arrive());
     }
   }
 
@@ -249,7 +265,7 @@ class SimLink {
       send: (bytes) => {
         if (own.closed || !own.process.effect()) return;
         const to = other();
-        if (to) this.#post(own, to, { bytes });
+        if (to) this.#send(own, to, bytes);
         else early(bytes);
       },
       close: () => {
@@ -260,6 +276,17 @@ class SimLink {
         if (to) this.#post(own, to, { end: "ended" });
       },
     };
+  }
+
+  /** What the network does to one frame. */
+  #send(from: End, to: End, bytes: Uint8Array): void {
+    const { random, streams: { corrupt, drop, duplicate, late }, clock } = this.network;
+    if (!this.isRemote || corrupt + drop + duplicate + late === 0) return this.#post(from, to, { bytes });
+    const fate = random.below(1_000);
+    if (fate < corrupt) clock.at(clock.nowMs + this.network.latencyMs(from.node, to.node), () => this.reset());
+    else if (fate < corrupt + drop) return;
+    else if (fate < corrupt + drop + late) clock.at(clock.nowMs + 1 + random.below(300), () => to.closed || this.#post(from, to, { bytes }));
+    else for (let copy = fate < corrupt + drop + late + duplicate ? 2 : 1; copy > 0; copy--) this.#post(from, to, { bytes });
   }
 
   #post(from: End, to: End, what: { bytes?: Uint8Array; end?: LinkEnd }): void {

@@ -31,8 +31,12 @@ export interface SimWatch {
   programStarted(node: SimNode, program: SimProcess): void;
   /** How often an instance was started so far, anywhere. */
   starts(instance: string): number;
+  /** Programs that fail as long as there are faults fail no more. */
+  faultsAreOver(): boolean;
   events(node: SimNode, events: readonly DataRecord[]): void;
   log(text: string): void;
+  /** A rule was seen to be broken. */
+  broken(rule: string, text: string): void;
 }
 
 /** A node. */
@@ -50,6 +54,8 @@ export class SimNode {
   readonly bootstrap: boolean;
   /** A service manager keeps the guard running. */
   managed = true;
+  /** No program can be started here: its file is away for a while. */
+  programsMissing = false;
 
   constructor(
     readonly name: string,
@@ -107,6 +113,10 @@ export class SimNode {
 
   /** Programs called `/bin/only-NODE` are on that node alone. */
   cannotLaunch({ command }: Application): boolean {
+    return this.programsMissing || this.neverLaunches(command);
+  }
+
+  neverLaunches(command: string): boolean {
     return command.startsWith("/bin/only-") && command !== `/bin/only-${this.name}`;
   }
 

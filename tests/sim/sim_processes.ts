@@ -26,7 +26,10 @@ export class SimProcess {
   dieAfter: number | undefined;
   /** Called when it is dead, by its machine's kernel. */
   readonly onDeath: (() => void)[] = [];
+  /** Gets so little time that each thing that comes to it takes up to this long. */
+  slowMs = 0;
   readonly #held: (() => void)[] = [];
+  #working = false;
 
   constructor(
     readonly machine: SimMachine,
@@ -41,11 +44,36 @@ export class SimProcess {
     return this.identity.pid;
   }
 
-  /** Something comes to it: now, when it goes on, or never. */
+  /** Something comes to it: now, when it has time, when it goes on, or never. */
   run(body: () => void): void {
     if (!this.alive) return;
-    if (this.stopped) this.#held.push(body);
-    else body();
+    if (!this.#waits && this.#held.length === 0 && this.#slowMs === 0) return body();
+    this.#held.push(body);
+    this.work();
+  }
+
+  get #waits(): boolean {
+    return this.stopped || this.machine.suspended;
+  }
+
+  get #slowMs(): number {
+    return Math.max(this.slowMs, this.machine.slowMs);
+  }
+
+  /** Do what has come, one thing after the other. */
+  work(): void {
+    while (!this.#working && !this.#waits && this.#held.length > 0) {
+      if (this.#slowMs === 0) this.#held.shift()!();
+      else {
+        this.#working = true;
+        const { clock, random } = this.machine;
+        clock.at(clock.nowMs + random.below(this.#slowMs + 1), () => {
+          this.#working = false;
+          if (!this.#waits) this.#held.shift()?.();
+          this.work();
+        });
+      }
+    }
   }
 
   /** It is about to do something that others see. @returns Whether it still does. */
@@ -78,7 +106,7 @@ export class SimProcess {
   goOn(): void {
     if (!this.stopped || !this.alive) return;
     this.stopped = false;
-    for (const body of this.#held.splice(0)) this.run(body);
+    this.work();
   }
 
   /** Time as this process sees it. */
@@ -133,6 +161,7 @@ export class SimProcess {
 
   /** As the kernel delivers signals; programs handle SIGTERM themselves. */
   signal(signal: string): void {
+    if (this.role === "foreign") this.machine.misled?.(this, signal);
     if (signal === "SIGKILL") this.end({ code: null, signal });
     else if (signal === "SIGSTOP") this.stop();
     else if (signal === "SIGCONT") this.goOn();
@@ -147,10 +176,19 @@ export class SimProcess {
 export class SimMachine {
   bootId = "";
   on = false;
+  /** All of its processes get little time, see {@link SimProcess.slowMs}. */
+  slowMs = 0;
+  /** Asleep: nothing runs, its clock goes on. */
+  suspended = false;
+  /** Milliseconds by which its wall clock is wrong. */
+  wallErrorMs = 0;
+  /** A process that is not Armor's got a signal. */
+  misled: ((process: SimProcess, signal: string) => void) | undefined;
   #bootedAtMs = 0;
   #uptimeMs = 0;
   #boots = 0;
   #nextPid = 0;
+  #wantedPid: number | undefined;
   readonly #processes = new Map<number, SimProcess>();
   readonly #freedAtMs = new Map<number, number>();
 
@@ -165,6 +203,7 @@ export class SimMachine {
   boot(): void {
     this.#boots += 1;
     this.on = true;
+    this.suspended = false;
     this.bootId = `${this.name}-boot-${this.#boots}`;
     this.#bootedAtMs = this.clock.nowMs;
     this.#uptimeMs = this.#boots === 1 ? 100_000 + this.random.below(1_000_000) : 3_000 + this.random.below(2_000);
@@ -181,6 +220,22 @@ export class SimMachine {
       process.onDeath.length = 0;
       process.end({ code: null, signal: "SIGKILL" });
     }
+  }
+
+  /** It wakes up. */
+  wake(): void {
+    this.suspended = false;
+    for (const process of this.all()) process.work();
+  }
+
+  /** Its clock jumps ahead, as that of a virtual machine that was moved. */
+  jump(milliseconds: number): void {
+    this.#uptimeMs += milliseconds;
+  }
+
+  /** The next process gets this pid, if it is free by then. */
+  wantPid(pid: number): void {
+    this.#wantedPid = pid;
   }
 
   /** A new process; its code runs after `delayMs`. */
@@ -229,6 +284,10 @@ export class SimMachine {
   }
 
   #newPid(): number {
+    const wanted = this.#wantedPid;
+    this.#wantedPid = undefined;
+    // Two processes of one pid that start in the same tick of the clock are beyond any identity.
+    if (wanted !== undefined && !this.#processes.has(wanted) && this.clock.nowMs - (this.#freedAtMs.get(wanted) ?? 0) > 20) return wanted;
     for (;;) {
       const pid = pidFirst + this.#nextPid++ % pidCount;
       const freedAtMs = this.#freedAtMs.get(pid);

@@ -157,10 +157,14 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
   }
 }
 
-/** A program: `run`, or `exit MS STATUS [TIMES]`, `hang MS TIMES` (after that it runs), `stubborn` (no SIGTERM). */
+/**
+ * A program: `run`, or `exit MS STATUS [TIMES]`, `hang MS TIMES` (after that it runs), `stubborn` (no SIGTERM), `loop MS`
+ * (ends as long as there are faults).
+ */
 function startProgram(node: SimNode, instance: string, application: Application): SimProcess {
   const [wish = "run", ms = "0", status = "0", times] = application.args;
-  const what = times !== undefined && node.watch.starts(instance) >= Number(times) ? "run" : wish;
+  const isOver = times !== undefined && node.watch.starts(instance) >= Number(times);
+  const what = isOver || (wish === "loop" && node.watch.faultsAreOver()) ? "run" : wish === "loop" ? "exit" : wish;
   const process = node.machine.spawn("program", instance, 0, (self) => {
     const delayMs = Number(ms);
     if (what === "exit") self.clock.after(delayMs, () => self.end({ code: Number(status), signal: null }));

@@ -8,9 +8,11 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { restartDefaults } from "../../core/limits.ts";
 import { seededRandom } from "../../core/random.ts";
 import { problemsOf } from "./convergence.ts";
-import { faultKinds, Faults } from "./faults.ts";
+import { faultKinds } from "./fault_kinds.ts";
+import { Faults } from "./faults.ts";
 import { SimCluster } from "./sim_cluster.ts";
 import { Workload } from "./workload.ts";
 
@@ -36,6 +38,8 @@ export interface RunOptions {
   /** Kinds of faults. */
   readonly kinds?: readonly string[] | undefined;
   readonly trace?: ((line: string) => void) | undefined;
+  /** Of workload and faults. */
+  readonly durationMs?: number | undefined;
 }
 
 /** Faults are over; the cluster must be as it should be within this time. */
@@ -53,7 +57,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const share = 1 + choice.below(4);
   const chosen = Object.keys(faultKinds).filter(() => choice.below(5) < share);
   const kinds = options.kinds ?? chosen;
-  const durationMs = 30_000 + choice.below(30_000);
+  const chosenMs = 30_000 + choice.below(30_000);
+  const durationMs = options.durationMs ?? chosenMs;
   const pauseMs = 500 + choice.below(6_000);
   const frozen = seed % 8 === 0;
   const cluster = new SimCluster({ seed, nodes, frozen, ...(options.trace && { trace: options.trace }) });
@@ -71,7 +76,7 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     cluster.trace("faults are over");
     const overMs = cluster.clock.nowMs;
     // An operator's last command may still be under way.
-    const untilMs = overMs + convergeWithinMs;
+    const untilMs = overMs + convergeWithinMs + (kinds.includes("programs-missing") ? restartDefaults.delayCapMs : 0);
     let found = ["nobody has looked yet"];
     while (found.length > 0 && cluster.clock.nowMs < untilMs && !cluster.violation) {
       await cluster.run(lookEveryMs);

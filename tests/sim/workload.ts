@@ -4,10 +4,12 @@
  *
  * @module
  */
-import type { DataRecord } from "../../core/data.ts";
-import type { ApplicationEntry } from "../../armors/shapes.ts";
+import type { Data, DataRecord } from "../../core/data.ts";
+import type { ApplicationEntry, NodeRegistration } from "../../armors/shapes.ts";
+import type { FtmLocation } from "../../armors/elements/epoch_promise.ts";
 import type { OperationAnswer } from "../../armors/elements/operator.ts";
-import { Acknowledged, type Outcome } from "./checkers/acknowledged_kept.ts";
+import { Acknowledged, type Outcome, type Superseded } from "./checkers/acknowledged_kept.ts";
+import { canonicalText } from "./plain_data.ts";
 import type { SimCluster } from "./sim_cluster.ts";
 import type { SimNode } from "./sim_node.ts";
 
@@ -62,7 +64,7 @@ export class Workload {
 
   #invent(index: number): Kept {
     const { plan, nodes } = this.cluster;
-    const kinds = ["steady", "steady", "flaky", "hangs", "stubborn", "job", "local"] as const;
+    const kinds = ["steady", "steady", "flaky", "hangs", "stubborn", "job", "local", "loops"] as const;
     const kind = kinds[plan.below(kinds.length)]!;
     const name = `${kind}${index}`;
     const only = nodes[plan.below(nodes.length)]!.name;
@@ -74,6 +76,7 @@ export class Workload {
       stubborn: ["stubborn"],
       job: ["exit", String(period), "0"],
       local: ["run"],
+      loops: ["loop", String(50 + Math.floor(period / 10)), "1"],
     };
     const application = {
       name,
@@ -87,6 +90,7 @@ export class Workload {
       pin: false,
       kind: kind === "job" ? "job" : "service",
       singleton: false,
+      ...(kind === "loops" && { restart: { delayCapMs: 4_000 } }),
     };
     return { name, application, acknowledged: new Acknowledged() };
   }
@@ -109,8 +113,9 @@ export class Workload {
       this.#waiting -= 1;
       const done = answer === undefined || (!answer.ok && answer.code === "unknown") ? undefined : answer.ok;
       this.counts[done === undefined ? "unknown" : done ? "done" : "refused"] += 1;
-      if (done !== false) kept.acknowledged.note(operation, done, answer?.ok ? answer.revision : undefined);
-      else if (answer && !answer.ok && answer.error.startsWith("there is no application")) kept.acknowledged.noteAbsent();
+      const aloneIn = answer === undefined ? 0 : this.#aloneIn(node, kept.name);
+      if (done !== false) kept.acknowledged.note({ operation, done, revision: answer?.ok ? answer.revision : undefined, aloneIn });
+      else if (aloneIn === 0 && answer && !answer.ok && answer.error.startsWith("there is no application")) kept.acknowledged.noteAbsent();
       this.cluster.trace(`operator: ${operation} ${kept.name} at ${node.name}: ${JSON.stringify(answer ?? "no answer")}`);
       const more = ["application.stop", "application.start", "application.restart", "application.remove", "application.submit"];
       // What was refused or lost is often repeated.
@@ -121,12 +126,35 @@ export class Workload {
     this.#after(giveUpMs, () => settle(undefined));
     this.cluster.trace(`operator: ${operation} ${kept.name} at ${node.name}`);
     const args = operation === "application.submit" ? { application: kept.application } : { name: kept.name };
-    node.daemon!.operate(operation, args as unknown as DataRecord, settle);
+    const { daemon } = node;
+    // Who has given up has closed the connection: what was not read by then never is.
+    daemon!.process.run(() => over || daemon!.operate(operation, args as unknown as DataRecord, settle));
+  }
+
+  /** The epoch in which a node answers for an application, if it is one of two that differ about it; else 0. */
+  #aloneIn(node: SimNode, name: string): number {
+    const known = (one: SimNode): { readonly [key: string]: Data } | undefined => one.daemon?.process.alive ? one.daemon.kernel.state("table_replica") as { [key: string]: Data } : undefined;
+    const own = known(node);
+    const members = own ? Object.entries(own).filter(([key, value]) => key.startsWith("node:") && !(value as NodeRegistration).left).map(([key]) => key.slice(5)) : [];
+    if (!own || members.length > 2) return 0;
+    const others = this.cluster.nodes.filter((one) => one !== node && members.includes(one.id)).map(known);
+    const keys = [`app:${name}`, `gone:${name}`];
+    if (others.every((other) => other && keys.every((key) => canonicalText(other[key] ?? null) === canonicalText(own[key] ?? null)))) return 0;
+    const { ftm } = node.daemon!.kernel.state("epoch_promise") as { ftm: FtmLocation | null };
+    return ftm?.epoch.number ?? 0;
+  }
+
+  /** Changes to an application that gave way, by the events of all nodes. */
+  #superseded(name: string): Superseded[] {
+    const events = this.cluster.nodes.flatMap(({ disk }) => [...disk.events.values()] as DataRecord[]);
+    return events.filter(({ kind, subject }) => kind === "application.superseded" && subject === name)
+      .map(({ revision, revisionEpoch }) => ({ revision: revision as number, epoch: revisionEpoch as number }));
   }
 
   /** What is not as the operators were told, given the FTM's table. */
   problems(table: { readonly [key: string]: unknown }): string[] {
-    return this.applications.flatMap(({ name, acknowledged: { possible, revision } }) => {
+    return this.applications.flatMap(({ name, acknowledged }) => {
+      const { possible, revision } = acknowledged.expected(this.#superseded(name));
       const entry = table[`app:${name}`] as ApplicationEntry | undefined;
       const outcome: Outcome = entry === undefined ? "absent" : entry.desired;
       const found: string[] = [];

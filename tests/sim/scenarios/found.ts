@@ -30,4 +30,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 57, found: "a refused stop stayed in a daemon's outbox without its deadline; after a power cut the next FTM stopped what had been submitted since" },
   { seed: 726, found: "a shim was stopped before it had started its program and its execution armor died; the next one waited for the program for ever" },
   { seed: 92, found: "a node lost power between hearing of its cluster and being registered there; it never asked again" },
+  { seed: 7, nodes: 2, found: "an application was submitted again on one of two nodes that were apart; the removal before it, which both had, counted for more on the other" },
 ];

@@ -1,0 +1,151 @@
+/**
+ * The kinds of faults that may happen in a simulated cluster, by name. Each
+ * ends by itself or when {@link Faults.end} makes it good.
+ *
+ * @module
+ */
+import type { Faults } from "./faults.ts";
+import { kindDatagrams, kindStreams } from "./sim_network.ts";
+
+/** Does one now. */
+export type Doer = (faults: Faults) => void;
+
+const armors = ["daemon", "ftm", "heartbeat", "execution"];
+
+const processes: { readonly [name: string]: Doer } = {
+  "crash-armor": (faults) => faults.pick(armors)?.signal("SIGKILL"),
+  "crash-in-step": (faults) => {
+    const process = faults.pick(armors);
+    if (process) process.dieAfter = faults.random.below(12);
+  },
+  "crash-ftm": (faults) => faults.pick(["ftm"])?.signal("SIGKILL"),
+  "crash-daemon": (faults) => faults.pick(["daemon"])?.signal("SIGKILL"),
+  "hang-armor": (faults) => faults.pick(armors)?.stop(),
+  "pause-armor": (faults) => faults.pause(faults.pick(armors), 100 + faults.random.below(1_500)),
+  "crash-guard": (faults) => faults.pick(["guard"])?.signal("SIGKILL"),
+  "hang-guard": (faults) => faults.pick(["guard"])?.stop(),
+  "pause-guard": (faults) => faults.pause(faults.pick(["guard"]), 100 + faults.random.below(2_500)),
+  "crash-all-of-node": (faults) => {
+    const node = faults.anyNode();
+    const others = ["program", "shim", "foreign"];
+    for (const process of node.machine.all()) if (!others.includes(process.role)) process.signal("SIGKILL");
+    if (node.managed) faults.later(500, () => node.machine.on && !node.guardLock?.alive && node.startGuard());
+  },
+  "slow-process": (faults) => {
+    const process = faults.pick([...armors, "guard"]);
+    if (!process) return;
+    process.slowMs = 2 + faults.random.below(60);
+    faults.later(500 + faults.random.below(8_000), () => process.slowMs = 0);
+  },
+  "pid-reuse": (faults) => {
+    const process = faults.pick([...armors, "guard", "shim", "program"]);
+    if (!process) return;
+    process.signal("SIGKILL");
+    // The next process gets its pid, Armor's own or somebody else's.
+    faults.later(25 + faults.random.below(150), () => {
+      process.machine.wantPid(process.pid);
+      if (faults.random.below(2) === 0) faults.foreign(process.machine, 500 + faults.random.below(20_000));
+    });
+  },
+};
+
+const machines: { readonly [name: string]: Doer } = {
+  "power-cut": (faults) => faults.powerCut(faults.anyNode(), 500 + faults.random.below(12_000)),
+  "power-cut-all": (faults) => {
+    for (const node of faults.cluster.nodes) faults.powerCut(node, 500 + faults.random.below(6_000));
+  },
+  "slow-node": (faults) => {
+    const { machine } = faults.anyNode();
+    machine.slowMs = 2 + faults.random.below(40);
+    faults.later(500 + faults.random.below(8_000), () => machine.slowMs = 0);
+  },
+  "suspend": (faults) => {
+    const { machine } = faults.anyNode();
+    if (!machine.on) return;
+    machine.suspended = true;
+    faults.later(300 + faults.random.below(20_000), () => machine.wake());
+  },
+  "clock-jump": (faults) => {
+    const { machine } = faults.anyNode();
+    // The clock since boot only goes ahead; the wall clock goes anywhere.
+    if (faults.random.below(2) === 0) machine.jump(50 + faults.random.below(60_000));
+    machine.wallErrorMs = faults.random.below(200_000_000) - 100_000_000;
+  },
+  "slow-disk": (faults) => {
+    const { disk } = faults.anyNode();
+    disk.syncMaxMs = 50 + faults.random.below(400);
+    faults.later(500 + faults.random.below(5_000), () => disk.syncMaxMs = 4);
+  },
+};
+
+const network: { readonly [name: string]: Doer } = {
+  "partition": (faults) => {
+    const side = new Set(faults.cluster.nodes.filter(() => faults.random.below(2) === 0));
+    faults.between((a, b) => side.has(a) !== side.has(b), 500 + faults.random.below(10_000));
+  },
+  "isolate": (faults) => {
+    const node = faults.anyNode();
+    faults.between((a, b) => a === node || b === node, 500 + faults.random.below(10_000));
+  },
+  "one-way": (faults) => {
+    const node = faults.anyNode();
+    const out = faults.random.below(2) === 0;
+    faults.between((a, b) => (out ? a : b) === node, 500 + faults.random.below(8_000));
+  },
+  "slow-way": (faults) => {
+    const node = faults.anyNode();
+    const delayMs = 20 + faults.random.below(600);
+    for (const other of faults.cluster.nodes) faults.cluster.network.slow(node.name, other.name, delayMs);
+    faults.later(500 + faults.random.below(6_000), () => faults.heal());
+  },
+  "datagrams": (faults) => {
+    const { random, cluster } = faults;
+    cluster.network.datagrams = { drop: random.below(350), duplicate: random.below(200), corrupt: random.below(200), delayMaxMs: 2 + random.below(200) };
+    faults.later(500 + random.below(8_000), () => cluster.network.datagrams = kindDatagrams);
+  },
+  "frames": (faults) => {
+    const { random, cluster } = faults;
+    cluster.network.streams = { corrupt: 0, drop: random.below(150), duplicate: random.below(150), late: random.below(200) };
+    faults.later(500 + random.below(8_000), () => cluster.network.streams = kindStreams);
+  },
+  "corrupt-streams": (faults) => {
+    const { random, cluster } = faults;
+    cluster.network.streams = { ...kindStreams, corrupt: 1 + random.below(60) };
+    faults.later(500 + random.below(8_000), () => cluster.network.streams = kindStreams);
+  },
+  "break-links": (faults) => faults.cluster.network.breakSome(500),
+};
+
+const programs: { readonly [name: string]: Doer } = {
+  "crash-shim": (faults) => faults.pick(["shim"])?.signal("SIGKILL"),
+  "hang-shim": (faults) => faults.pick(["shim"])?.stop(),
+  "crash-program": (faults) => faults.pick(["program"])?.signal("SIGKILL"),
+  "hang-program": (faults) => faults.pick(["program"])?.stop(),
+  "programs-missing": (faults) => {
+    const node = faults.anyNode();
+    node.programsMissing = true;
+    for (const process of node.machine.all("program")) process.signal("SIGKILL");
+    faults.later(300 + faults.random.below(6_000), () => node.programsMissing = false);
+  },
+};
+
+const operators: { readonly [name: string]: Doer } = {
+  "planned-restart": (faults) => {
+    const node = faults.anyNode();
+    const guard = node.guardLock;
+    if (!guard?.alive || !node.managed) return;
+    node.managed = false;
+    guard.signal("SIGTERM");
+    faults.later(4_000 + faults.random.below(8_000), () => {
+      node.managed = true;
+      if (node.machine.on && !node.guardLock?.alive) node.startGuard();
+    });
+  },
+  "node-down": (faults) => {
+    const { nodes } = faults.cluster;
+    if (nodes.length >= 3 && !faults.workload.leaving) faults.workload.down(faults.anyNode());
+  },
+};
+
+/** All kinds by name. */
+export const faultKinds: { readonly [name: string]: Doer } = { ...processes, ...machines, ...network, ...programs, ...operators };
