@@ -39,11 +39,7 @@ export interface GuardSystem {
 export function guardSystem(data: DataDir, flags: readonly string[]): GuardSystem {
   return {
     clock: systemClock,
-    holder: () => {
-      const pid = lockHolder(data.guardLock);
-      const holder = pid === undefined ? undefined : identify(pid);
-      return holder && isArmor(holder.pid) ? holder : undefined;
-    },
+    holder: () => holderOf(data.guardLock),
     isAlive,
     killAndConfirm,
     start: () =>
@@ -107,7 +103,8 @@ export class GuardWatch {
   }
 }
 
-/** A lock file names the last holder; its pid may be another program's now. */
-function isArmor(pid: number): boolean {
-  return readArguments(pid).includes("--data-dir");
+/** The process that holds a lock of a node. The file names the last holder: its pid may be another program's now. */
+export function holderOf(lock: string): ProcessIdentity | undefined {
+  const pid = lockHolder(lock);
+  return pid !== undefined && readArguments(pid).includes("--data-dir") ? identify(pid) : undefined;
 }

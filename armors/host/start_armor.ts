@@ -101,9 +101,16 @@ async function kindOf(role: Role, node: string, data: DataDir, { armor: own }: R
   }
   const { executionArmor } = await import("../execution_armor.ts");
   const { programHost, programSystem } = await import("./program_host.ts");
+  const { pairSystem, watchPair } = await import("./pair_watch.ts");
   const armor = executionOf(node);
   const elements = (supply: ElementSupply): Element[] => executionArmor({ node, supply });
-  return { armor, elements, given, keepsCheckpoint: true, asksOtherNodes: false, ...programHost(programSystem(data, logLine)) };
+  const { command: ofPrograms, work } = programHost(programSystem(data, logLine));
+  const command: ArmorKind["command"] = (one, local) => {
+    if (one.kind !== "pair.watch") return ofPrograms(one, local);
+    const pair = one.args["pair"] as string[];
+    watchPair(pairSystem(data), (which, durationMs) => local("pair.woken", { armor: pair[which]!, durationMs }));
+  };
+  return { armor, elements, given, keepsCheckpoint: true, asksOtherNodes: false, command, work };
 }
 
 async function runArmor(

@@ -67,6 +67,20 @@ describe("killed ten times within two seconds from outside", () => {
   }, 60_000);
 });
 
+describe("guard and daemon stopped at once", () => {
+  test("are woken by their execution armor; the program goes on", async () => {
+    const before = await program();
+    const seq = await lastSeq();
+    const pair = [...n1.pids("guard"), ...n1.pids("daemon")];
+    for (const pid of pair) signal(pid, "SIGSTOP");
+    const woken = async () => (await n2.events()).filter((event) => event.seq > seq && event.kind === "armor.woken");
+    await waitFor("both are woken", async () => (await woken()).length >= 2, 20_000);
+    expect((await woken()).map(({ subject }) => subject.split("@")[0]).sort()).toEqual(["daemon", "guard"]);
+    expect(await program()).toBe(before);
+    for (const role of ["guard", "daemon"] as ProcessRole[]) expect(n1.pids(role).length).toBe(1);
+  }, 60_000);
+});
+
 describe("a bad state", () => {
   test("makes the armor failed, not the program; the operator begins it anew", async () => {
     const before = await program();
