@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly namespaces?: boolean;
   /** More flags of every daemon. */
   readonly flags?: readonly string[];
+  /** What each node runs, if not the executable that everything else is run with. */
+  readonly binaries?: readonly (string | undefined)[];
 }
 
 /** Nodes that know each other. */
@@ -43,7 +45,7 @@ export class Cluster {
   }
 
   /** Make folders, secret and network; nothing runs yet. */
-  static async make({ nodes: count, namespaces = false }: ClusterOptions): Promise<Cluster> {
+  static async make({ nodes: count, namespaces = false, binaries = [] }: ClusterOptions): Promise<Cluster> {
     const binary = realpathSync(await armorBinary());
     const folder = mkdtempSync(join(realpathSync(tmpdir()), "armor-e2e-"));
     const secretFile = join(folder, "secret");
@@ -54,7 +56,7 @@ export class Cluster {
     const nodes: Node[] = [];
     for (let number = 1; number <= count; number++) {
       const address = network ? `${network.address(number)}:7000` : `127.0.0.1:${await freePort()}`;
-      nodes.push(new Node(place, number, address));
+      nodes.push(new Node({ ...place, binary: binaries[number - 1] ?? binary }, number, address));
     }
     return new Cluster(place, nodes);
   }
