@@ -28,7 +28,10 @@ export function guardWatch(node: string): Element {
       },
       "liveness.changed": (_state, thread) => {
         const changes = thread.payload["changes"] as LivenessChange[];
-        if (changes.some(({ id, liveness }) => id === guard && liveness === "failed")) thread.command({ kind: "guard.hung", args: {} });
+        for (const { id, liveness } of changes) {
+          if (id !== guard || liveness === "suspect") continue;
+          thread.command({ kind: liveness === "failed" ? "guard.hung" : "guard.heard", args: {} });
+        }
       },
       "guard.noticed": (_state, thread) => {
         const { kind = "", cause = "" } = thread.payload;

@@ -66,6 +66,8 @@ export function performDaemonCommand(parts: DaemonParts, { kind, args }: HostCom
     case "configuration.done":
       return machine.configuration.forget();
     case "guard.hung":
-      return void parts.guard()?.hung();
+      return parts.guard()?.hung();
+    case "guard.heard":
+      return parts.guard()?.heard();
   }
 }

@@ -19,6 +19,10 @@ const lookEveryMs = 50;
 /** A service manager gets this long to start a guard of its own. */
 const replaceAfterMs = 100;
 const killWithinMs = 2_000;
+/** A guard that has just been started gets this long to take its lock, and again to answer. */
+const startWithinMs = 2_000;
+/** Doubled for each one that did not, up to here: on a slow or busy machine some start does succeed. */
+const startWithinMsMax = 32_000;
 
 /** What is asked of the machine. */
 export interface GuardSystem {
@@ -51,11 +55,18 @@ export function guardSystem(data: DataDir, flags: readonly string[]): GuardSyste
   };
 }
 
+/** A guard's process, and since when it has been known. */
+type Known = { readonly process: ProcessIdentity; readonly sinceMs: number };
+
 /** Watches the guard of one node. */
 export class GuardWatch {
-  #guard: ProcessIdentity | undefined;
+  #guard: Known | undefined;
   #goneSinceMs: number | undefined;
-  #started: ProcessIdentity | undefined;
+  /** A replacement that does not hold the lock yet. */
+  #started: Known | undefined;
+  #startWithinMs = startWithinMs;
+  /** It answers nothing. */
+  #silent = false;
   readonly #stop: () => void;
 
   constructor(
@@ -66,12 +77,16 @@ export class GuardWatch {
     this.#stop = system.clock.every(lookEveryMs, () => this.#look());
   }
 
-  /** It answers nothing: end it. Its replacement follows as for any other end. */
-  async hung(): Promise<void> {
-    const guard = this.#guard ?? this.system.holder();
-    if (!guard) return;
-    this.onEvent("guard.hung", "silent");
-    await this.system.killAndConfirm(guard, "SIGKILL", killWithinMs);
+  /** It answers nothing, nor will a successor, until {@link heard} says so. One that has had its time to start is ended; its replacement follows as for any other end. */
+  hung(): void {
+    this.#silent = true;
+    this.#look();
+  }
+
+  /** It answers again. */
+  heard(): void {
+    this.#silent = false;
+    this.#startWithinMs = startWithinMs;
   }
 
   close(): void {
@@ -80,11 +95,14 @@ export class GuardWatch {
 
   #look(): void {
     const { clock, isAlive } = this.system;
-    if (this.#guard && isAlive(this.#guard)) return;
+    if (this.#guard && isAlive(this.#guard.process)) {
+      if (this.#silent) this.#guard = this.#endLate(this.#guard, "silent");
+      return;
+    }
     const holder = this.system.holder();
     if (holder && isAlive(holder)) {
       if (this.#goneSinceMs !== undefined) this.onEvent("guard.recovered", "");
-      this.#guard = holder;
+      this.#guard = { process: holder, sinceMs: this.#goneSinceMs === undefined ? -Infinity : clock.nowMs() };
       this.#goneSinceMs = undefined;
       return;
     }
@@ -92,14 +110,29 @@ export class GuardWatch {
       this.#goneSinceMs = clock.nowMs();
       this.onEvent("guard.crashed", "");
     }
-    if (clock.nowMs() - this.#goneSinceMs < replaceAfterMs || (this.#started && isAlive(this.#started))) return;
+    if (clock.nowMs() - this.#goneSinceMs < replaceAfterMs) return;
+    if (this.#started && isAlive(this.#started.process)) this.#started = this.#endLate(this.#started, "did not start");
+    else this.#start();
+  }
+
+  #start(): void {
     try {
       const child = this.system.start();
-      this.#started = child.identity;
+      this.#started = child.identity && { process: child.identity, sinceMs: this.system.clock.nowMs() };
       child.onExit(() => {});
     } catch (error) {
       this.log(`cannot start a guard: ${String(error)}`);
     }
+  }
+
+  /** End a guard whose time to start is over. @returns What is known of it now. */
+  #endLate(known: Known, cause: string): Known {
+    const nowMs = this.system.clock.nowMs();
+    if (nowMs - known.sinceMs < this.#startWithinMs) return known;
+    this.#startWithinMs = Math.min(2 * this.#startWithinMs, startWithinMsMax);
+    this.onEvent("guard.hung", cause);
+    void this.system.killAndConfirm(known.process, "SIGKILL", killWithinMs);
+    return { ...known, sinceMs: nowMs };
   }
 }
 

@@ -189,7 +189,9 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
         machine.clock.settled = true;
         return void processes.endAll().then(() => leave(0));
       case "guard.hung":
-        return void guard.hung();
+        return guard.hung();
+      case "guard.heard":
+        return guard.heard();
     }
   }
 

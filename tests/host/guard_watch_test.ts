@@ -1,0 +1,102 @@
+/**
+ * How a daemon looks after its guard, in virtual time: guards that end, hang, or
+ * hang before anybody can ask them.
+ */
+import { expect, test } from "bun:test";
+import type { DetachedProcess } from "../../armors/host/child_process.ts";
+import { GuardWatch } from "../../armors/host/guard_watch.ts";
+import type { ProcessIdentity } from "../../core/process_identity.ts";
+
+/** A machine on which guards take their lock `lockAfterMs` after their start; `undefined`: never. */
+class Machine {
+  nowMs = 0;
+  lockAfterMs: number | undefined = 30;
+  readonly starts: number[] = [];
+  readonly events: string[] = [];
+  readonly living = new Map<number, { readonly identity: ProcessIdentity; readonly lockedAtMs: number | undefined }>();
+  #look = (): void => {};
+  readonly watch: GuardWatch;
+
+  constructor() {
+    this.#spawn();
+    const clock = { nowMs: () => this.nowMs, every: (_ms: number, run: () => void) => ((this.#look = run), () => {}), after: () => () => {} };
+    this.watch = new GuardWatch({
+      clock,
+      holder: () => [...this.living.values()].find(({ lockedAtMs = Number.POSITIVE_INFINITY }) => lockedAtMs <= this.nowMs)?.identity,
+      isAlive: ({ pid }) => this.living.has(pid),
+      killAndConfirm: ({ pid }) => Promise.resolve(this.living.delete(pid)),
+      start: () => {
+        this.starts.push(this.nowMs);
+        return this.#spawn();
+      },
+    }, (kind, cause) => this.events.push(`${kind} ${cause}`.trimEnd()), () => {});
+  }
+
+  run(untilMs: number): void {
+    for (; this.nowMs < untilMs; this.nowMs += 50) this.#look();
+  }
+
+  /** Kill whichever lives. */
+  kill(): void {
+    this.living.clear();
+  }
+
+  #spawn(): DetachedProcess {
+    const pid = 100 + this.living.size + this.starts.length;
+    const identity = { pid, startTicks: this.nowMs, bootId: "b" };
+    const lockedAtMs = this.starts.length === 0 ? 0 : this.lockAfterMs === undefined ? undefined : this.nowMs + this.lockAfterMs;
+    this.living.set(pid, { identity, lockedAtMs });
+    return { pid, identity, onExit: () => {} };
+  }
+}
+
+/** Pauses between starts. */
+const pauses = ({ starts }: Machine): number[] => starts.slice(1).map((at, index) => at - starts[index]!);
+
+test("a guard that has ended is replaced, after a service manager's time", () => {
+  const machine = new Machine();
+  machine.run(1_000);
+  machine.kill();
+  machine.run(3_000);
+  expect(machine.events).toEqual(["guard.crashed", "guard.recovered"]);
+  expect(machine.starts).toEqual([1_100]);
+});
+
+test("a guard that answers nothing is ended at once", () => {
+  const machine = new Machine();
+  machine.run(1_000);
+  machine.watch.hung();
+  machine.run(2_000);
+  machine.watch.heard();
+  machine.run(60_000);
+  expect(machine.events).toEqual(["guard.hung silent", "guard.crashed", "guard.recovered"]);
+  expect(machine.starts).toHaveLength(1);
+});
+
+test("a replacement that hangs before it has the lock is ended; each gets twice the time of the one before", () => {
+  const machine = new Machine();
+  machine.lockAfterMs = undefined;
+  machine.kill();
+  machine.run(40_000);
+  expect(machine.events.slice(0, 2)).toEqual(["guard.crashed", "guard.hung did not start"]);
+  expect(pauses(machine).map((ms) => Math.round(ms / 1_000))).toEqual([2, 4, 8, 16]);
+  machine.lockAfterMs = 20_000;
+  machine.run(120_000);
+  expect(machine.events.at(-1)).toBe("guard.recovered");
+});
+
+test("a replacement that has the lock and never answers is ended too", () => {
+  const machine = new Machine();
+  machine.run(1_000);
+  machine.kill();
+  machine.run(1_500);
+  // Nobody has heard it since; the daemon is told once.
+  machine.watch.hung();
+  machine.run(20_000);
+  expect(machine.events.slice(0, 3)).toEqual(["guard.crashed", "guard.recovered", "guard.hung silent"]);
+  expect(pauses(machine).map((ms) => Math.round(ms / 1_000))).toEqual([2, 4, 8]);
+  machine.watch.heard();
+  const { length } = machine.events;
+  machine.run(120_000);
+  expect(machine.events).toHaveLength(length);
+});
