@@ -67,6 +67,10 @@ type Attempt = {
 };
 
 type Volatile = { readonly attempt: Attempt | null; readonly tries: number };
+
+/** Another daemon's look at a silent FTM may end a while after the leader's: so many polls, the pause doubling, until it is believed that it hears it. */
+const pollsAtOnce = 5;
+const pollAgainMs = 100;
 type Leading = Thread<Volatile>;
 
 /** @param node Node of the armor that leads. */
@@ -137,13 +141,14 @@ export function takeover(node: string): Element {
     let seen = attempt.preparing ? attempt.epoch : attempt.request.seen;
     for (const { epoch } of [...Object.values(attempt.polled), ...Object.values(attempt.refused)]) if (compareEpochs(epoch, seen) > 0) seen = epoch;
     const heard = isHeard(attempt);
+    const { tries } = thread.volatile;
     thread.setVolatile({ ...thread.volatile, attempt: null });
     // Others hear it, or one newer than the FTM that is gone: the poll begins again if it stays silent.
-    if (heard) return;
-    const pauseMs = Math.min(250 * (thread.volatile.tries + 1), 2_000);
+    if (heard && (attempt.request.gone !== null || tries % pollsAtOnce === 0)) return;
+    const pauseMs = heard ? pollAgainMs * 2 ** (tries % pollsAtOnce - 1) : Math.min(250 * (tries + 1), 2_000) + thread.random.below(250);
     const reports = Object.values(attempt.reports);
     const nodes = [...new Set([...attempt.request.nodes, ...(reports.length > 0 ? membersOf(reports) : [])])];
-    thread.after("decide", pauseMs + thread.random.below(250), "takeover.begin", { takeover: { ...attempt.request, nodes, seen } });
+    thread.after("decide", pauseMs, "takeover.begin", { takeover: { ...attempt.request, nodes, seen } });
   };
 
   return element<DataRecord, Volatile>({
@@ -218,11 +223,12 @@ function hasLivingFtm(attempt: Attempt): boolean {
 
 /**
  * Of the nodes the leader knows and of those the freshest table knows: a leader that was away may have missed some.
+ * Of two nodes one is enough where the other is silent, not where it has promised more.
  * A copy that was lost in part does not count, unless there is nobody left who could know more.
  */
-function isEnough({ request, reports }: Attempt): boolean {
+function isEnough({ request, reports, refused }: Attempt): boolean {
   const answered = Object.values(reports);
-  if (answered.length === 0 || answered.length < quorum(request.nodes.length)) return false;
+  if (answered.length <= Object.keys(refused).length || answered.length < quorum(request.nodes.length)) return false;
   const members = membersOf(answered);
   const counted = answered.filter(({ node, table }) => members.includes(node) && !table.lost).length;
   return counted >= quorum(members.length) || [...request.nodes, ...members].every((id) => id in reports);

@@ -1,7 +1,8 @@
-/** Who may lead a takeover: the majority is that of the freshest table, not that of the leader. */
+/** Who may lead a takeover, and against whom: the majority is that of the freshest table, not that of the leader. */
 import { expect, test } from "bun:test";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
+import type { Epoch } from "../../core/generation.ts";
 import { takeover, type TakeoverRequest } from "../../armors/elements/takeover.ts";
 import type { Vote } from "../../armors/elements/epoch_promise.ts";
 import type { NodeReport } from "../../armors/shapes.ts";
@@ -83,4 +84,66 @@ for (const from of ["poll", "prepare"] as const) {
 test("a minority of three that hears the FTM does not keep it", () => {
   const three = five.slice(0, 3);
   expect(lead(["a", "b", "c"], ["a", "b", "c"], three, { node: "c", from: "poll" }).length).toBe(1);
+});
+
+/** Node `a` leads; what the daemon of `b` says at each poll and to each promise asked of it. */
+function against({ polled, asked, gone = null }: { readonly polled: readonly Vote[]; readonly asked?: Vote; readonly gone?: Epoch | null }) {
+  const network = new KernelNetwork(1);
+  const installed: number[] = [];
+  const polls: string[] = [];
+  const table = { version: { epoch, sequence: 3 }, lineage: [], entries: { "node:a": registration("a"), "node:b": registration("b") } };
+  for (const node of ["a", "b"]) {
+    const report: NodeReport = { node, armors: [], table, allowElements: false };
+    const world = element({
+      name: "world",
+      version: 1,
+      state: {},
+      handlers: {
+        "epoch.poll": (_state, thread) => {
+          polls.push(node);
+          const said = polls.filter((one) => one === node).length - 1;
+          thread.payload["vote"] = node === "a" ? { promised: true, epoch } : polled[Math.min(said, polled.length - 1)]!;
+        },
+        "epoch.prepare": (_state, thread) => {
+          const promise: Vote = { promised: true, epoch: thread.payload["epoch"] as Epoch };
+          const vote = node === "a" ? promise : asked ?? promise;
+          thread.payload["vote"] = vote;
+          if (vote.promised) thread.payload["report"] = report as unknown as Data;
+        },
+        "epoch.guard": () => {},
+        "armor.install": (_state, thread) => void installed.push((thread.payload["epoch"] as Epoch).number),
+      },
+    });
+    network.add(`daemon@${node}`, node === "a" ? [takeover("a"), world] : [world]);
+  }
+  const request: TakeoverRequest = { cause: "silent", nodes: ["a", "b"], seen: epoch, from: "a", gone, dead: [], patient: false, avoid: [] };
+  network.local("daemon@a", "takeover.begin", { takeover: request as unknown as Data });
+  return {
+    network,
+    /** Epochs of the FTMs that were installed so far. */
+    installed: (): number[] => [...new Set(installed)],
+    pollsOfB: (): number => polls.filter((one) => one === "b").length,
+  };
+}
+
+const willing: Vote = { promised: true, epoch };
+const hears: Vote = { promised: false, epoch: { number: 9, node: "b" }, because: "hears-ftm", ftm: { epoch: { number: 9, node: "b" }, node: "b" }, address: null };
+
+test("of two nodes one is not enough while the other has promised more: it asks above that", () => {
+  const { network, installed } = against({ polled: [willing], asked: { promised: false, epoch: { number: 20, node: "b" }, because: "older" } });
+  network.advance(600);
+  expect(installed()).toEqual([]);
+});
+
+test("a daemon whose look at a silent FTM is not over yet is asked again at once", () => {
+  const { network, installed } = against({ polled: [hears, willing] });
+  network.advance(200);
+  expect(installed().length).toBe(1);
+});
+
+test("a daemon that hears the FTM is believed after five polls", () => {
+  const { network, installed, pollsOfB } = against({ polled: [hears] });
+  network.advance(10_000);
+  expect(installed()).toEqual([]);
+  expect(pollsOfB()).toBe(5);
 });
