@@ -139,7 +139,6 @@ export function instances(node: string): Element {
           const again = instance.state === "restarting" ? restartDefaults.firstDelayMs : instance.cannot !== "" ? restartDefaults.delayCapMs : undefined;
           if (again !== undefined) thread.after(`restart ${order.id}`, again, "instance.restart", { id: order.id, launch: number });
         }
-        retain(thread, state);
         thread.after("tell", 0, "instances.tell", { started: true });
       },
       "instances.assign": (state, thread) => {
@@ -149,7 +148,7 @@ export function instances(node: string): Element {
         for (const [id, instance] of Object.entries(next)) {
           if (!orders.some((order) => order.id === id)) next = put(next, id, stop(thread, instance, "forget"));
         }
-        if (Object.keys(state).some((id) => !(id in next))) retain(thread, next);
+        if (!thread.volatile.swept || Object.keys(state).some((id) => !(id in next))) retain(thread, next);
         // Once in a life: an armor that has lost a part of its memory may have left programs that nobody watches.
         if (!thread.volatile.swept) {
           const wanted = Object.entries(next).filter(([, { state: now, order }]) => live(now) || order.desired === "running").map(([id]) => id);

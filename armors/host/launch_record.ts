@@ -5,8 +5,7 @@
  *
  * @module
  */
-import { readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 
 /** What is known of one launch. */
@@ -66,12 +65,4 @@ export function listLaunches(folder: string): number[] {
     return [];
   }
   return names.flatMap((name) => /^\d{1,15}\.launch$/.test(name) ? [Number.parseInt(name, 10)] : []).sort((a, b) => a - b);
-}
-
-/** Delete all records of a folder but the `keep` newest, and those that have not ended. */
-export function pruneLaunches(folder: string, keep = 5): void {
-  for (const number of listLaunches(folder).slice(0, -keep)) {
-    const path = join(folder, `${number}.launch`);
-    if (readLaunchRecord(path)?.state === "ended") rmSync(path, { force: true });
-  }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
@@ -17,7 +17,8 @@ import { cleanEnvironment } from "../environment.ts";
 import { ApplicationApi } from "./application_api.ts";
 import type { DataDir } from "./data_dir.ts";
 import { readIdentity } from "./identity.ts";
-import { type LaunchRecord, listLaunches, pruneLaunches, readLaunchRecord } from "./launch_record.ts";
+import { type LaunchRecord, listLaunches, readLaunchRecord } from "./launch_record.ts";
+import { pruneLaunches, sweepLaunches } from "./launch_sweep.ts";
 import { endStarting, isStarting, type LaunchExit, watchLaunch } from "./launch_watch.ts";
 import { launch, type LaunchOutcome } from "./launcher.ts";
 import { LogKeeper } from "./log_keeper.ts";
@@ -321,8 +322,9 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
       if (instances.length > 0 || existsSync(data.api)) apiNow()?.retain(new Set(instances));
       try {
         sweepLogs(logFolder, new Set(instances.map((id) => id.slice(0, id.lastIndexOf(".")))));
+        sweepLaunches(dirname(data.launches("any")), new Set(instances.map((id) => basename(data.launches(id)))));
       } catch (error) {
-        log(`old logs are not deleted: ${error instanceof Error ? error.message : String(error)}`);
+        log(`old logs and launch records are not deleted: ${error instanceof Error ? error.message : String(error)}`);
       }
     },
     keepLog: (instance, application) => logs.keep(data.log(application.name, instance), completeApplication(application).log),

@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import process from "node:process";
+import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { openDataDir } from "../../armors/host/data_dir.ts";
-import { listLaunches, parseLaunchRecord, pruneLaunches, readLaunchRecord } from "../../armors/host/launch_record.ts";
+import { listLaunches, parseLaunchRecord, readLaunchRecord } from "../../armors/host/launch_record.ts";
 import { quote, shimArgv, shimScript, shimStatus } from "../../armors/host/launch_shim.ts";
+import { pruneLaunches, sweepLaunches } from "../../armors/host/launch_sweep.ts";
 import { endStarting, type LaunchExit, watchLaunch } from "../../armors/host/launch_watch.ts";
 import { launch, type LaunchOptions, type LaunchOutcome } from "../../armors/host/launcher.ts";
 import { isGroupAlive, killGroup, signalGroup, stopGracefully } from "../../armors/host/process_group.ts";
@@ -303,12 +305,28 @@ describe("launch records", () => {
     expect(parseLaunchRecord("\0\xff garbage\npid x\nexit -1\n")).toEqual({ state: "starting" });
   });
 
+  const running = ({ pid, startTicks, bootId: boot }: ProcessIdentity): string => `shim 1\npid ${pid}\nstart ${startTicks}\nboot ${boot}\n`;
+
   test("are pruned but for the newest and those that run", () => {
     const data = openDataDir(temporary.folder());
+    const own = identify(process.pid)!;
+    const texts: { readonly [number: number]: string } = { 1: running({ ...own, bootId: "another" }), 2: "shim 1\n", 3: running(own) };
     mkdirSync(data.launches("i"));
-    for (let number = 1; number <= 12; number++) writeFileSync(data.launch("i", number), number === 3 ? "shim 1\n" : "exit 0\n");
+    for (let number = 1; number <= 12; number++) writeFileSync(data.launch("i", number), texts[number] ?? "exit 0\n");
     pruneLaunches(data.launches("i"), 5);
     expect(listLaunches(data.launches("i"))).toEqual([3, 8, 9, 10, 11, 12]);
+  });
+
+  test("go with their instance, unless its program runs", () => {
+    const data = openDataDir(temporary.folder());
+    const own = identify(process.pid)!;
+    const texts = { here: "exit 0\n", ended: "exit 0\n", runs: running(own), cut: running({ ...own, bootId: "another" }), half: "shim 1\n" };
+    for (const [instance, text] of Object.entries(texts)) {
+      mkdirSync(data.launches(instance));
+      writeFileSync(data.launch(instance, 1), text);
+    }
+    sweepLaunches(dirname(data.launches("any")), new Set(["here"]));
+    expect(readdirSync(dirname(data.launches("any"))).sort()).toEqual(["here", "runs"]);
   });
 });
 

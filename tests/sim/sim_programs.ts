@@ -72,7 +72,13 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
     },
     serve: async () => {},
     unserve: () => {},
-    retain: () => {},
+    retain: (instances) => {
+      for (const [instance, records] of disk.launches) {
+        const lives = ({ record: { program, shim } }: Kept): boolean =>
+          (program !== undefined && find(program) !== undefined) || (shim !== undefined && machine.byPid(shim)?.role === "shim");
+        if (!instances.includes(instance) && ![...records.values()].some(lives)) disk.launches.delete(instance);
+      }
+    },
     keepLog: () => () => {},
     probe: async () => ({ ok: true, reason: "", askedMs: process.clock.nowMs() }),
     look: (application) => node.cannotLaunch(application) ? "there is no such program" : "",
