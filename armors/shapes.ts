@@ -147,6 +147,8 @@ export type NodeReport = {
   readonly table: TableCopy;
   /** It takes elements by message. */
   readonly allowElements: boolean;
+  /** Nodes whose connection has just closed and that it has asked in vain since. */
+  readonly silent?: readonly string[];
   /** What it was last told of instances on nodes that are absent as planned, which cannot report themselves. */
   readonly shown?: { readonly epoch: Epoch; readonly number: number; readonly instances: readonly ShownInstance[] };
 };

@@ -1,6 +1,7 @@
 /**
  * Node confirmation: before a silent node is declared failed, the daemons of
- * other nodes are asked to try it. One that hears it is enough to spare it.
+ * other nodes are asked to try it. One that hears it is enough to spare it. After
+ * a takeover those that have just tried it in vain are not asked again.
  *
  * @module
  */
@@ -11,6 +12,7 @@ import { op } from "../../core/micro_operation.ts";
 import { daemonOf } from "../shapes.ts";
 import type { Heard } from "./liveness_poll.ts";
 import type { NodeView } from "./registration.ts";
+import type { FtmBegin } from "./takeover.ts";
 
 type Round = { readonly waiting: readonly string[]; readonly round: number; readonly sinceMs: number };
 type Volatile = { readonly rounds: ReadonlyMap<string, Round>; readonly round: number };
@@ -47,7 +49,9 @@ export function nodeConfirmation(self: string): Element {
           // An FTM that runs is proof enough of its own node, which it does not poll.
           if (!node || subject === self || rounds.has(subject) || node.state === "left" || node.state === "failed") continue;
           round += 1;
-          const others = nodes.filter(({ id, state }) => id !== subject && state === "alive").map(({ id }) => id);
+          const reports = (thread.payload["begin"] as unknown as FtmBegin | undefined)?.reports ?? [];
+          const tried = (id: string): boolean => reports.some(({ node: by, silent = [] }) => by === id && silent.includes(subject));
+          const others = nodes.filter(({ id, state }) => id !== subject && state === "alive" && !tried(id)).map(({ id }) => id);
           for (const other of others) {
             thread.send({
               ops: [op("node.probe", daemonOf(other)), op("node.probed", thread.self)],
@@ -57,7 +61,7 @@ export function nodeConfirmation(self: string): Element {
             });
           }
           rounds.set(subject, { waiting: others, round, sinceMs: thread.nowMs });
-          thread.after(`round ${subject}`, withinMs + 200, "node.round-over", { subject });
+          thread.after(`round ${subject}`, others.length > 0 ? withinMs + 200 : 0, "node.round-over", { subject });
         }
         thread.setVolatile({ rounds, round });
       },

@@ -1,24 +1,31 @@
 /**
  * Node probe: a second opinion. Before the FTM declares a node failed it asks
  * the other daemons to try that node themselves, by UDP and over their
- * connection to its daemon.
+ * connection to its daemon. What a daemon has found out by itself goes with its
+ * promise, so that a new FTM need not ask.
  *
  * @module
  */
+import type { DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
+import type { NodeReport } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 
-/** A hint is worth nothing once the polls have found out themselves. */
+/** When nodes were found silent. */
+type Volatile = { readonly silent: ReadonlyMap<string, number> };
+
+/** A hint is worth nothing once the polls have found out themselves; so is what it has led to. */
 const hintMs = 1_000;
 
 /** `node.probe` blocks while the host tries; writes payload field `answered`. */
 export function nodeProbe(): Element {
-  return element({
+  return element<DataRecord, Volatile>({
     name: "node_probe",
     version: 1,
     state: {},
+    volatile: () => ({ silent: new Map() }),
     blocking: ["node.probe"],
     handlers: {
       // A connection to another daemon has closed: those who watch that node look at once.
@@ -32,6 +39,16 @@ export function nodeProbe(): Element {
         thread.send({ ops: [op("ftm.link-closed", "heartbeat")], ...hint });
         thread.payload["probe"] = "ftm";
         thread.insert(op("liveness.probe"));
+      },
+      // From the host: the look that a closed connection began is over, or there is a connection again.
+      "node.looked": (_state, thread) => {
+        const { node, answered } = thread.payload as { node: string; answered: boolean };
+        const silent = new Map(thread.volatile.silent);
+        if (answered ? silent.delete(node) : silent.set(node, thread.nowMs)) thread.setVolatile({ silent });
+      },
+      "armors.report": (_state, thread) => {
+        const silent = [...thread.volatile.silent].filter(([, atMs]) => thread.nowMs - atMs < hintMs).map(([node]) => node);
+        if (silent.length > 0) thread.payload["report"] = { ...(thread.payload["report"] as NodeReport), silent };
       },
       "node.probe": (_state, thread) => {
         const { subject = "", address = "", withinMs = timing.nodeConfirmMs, except } = thread.payload;

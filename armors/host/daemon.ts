@@ -27,7 +27,7 @@ import { NodeLinks } from "./node_links.ts";
 import { nodesOf } from "./node_memory.ts";
 import { OperatorRequests } from "./operator_requests.ts";
 import { inUse } from "./peer_admission.ts";
-import { guardAnswers, type ProbeMeans, probeNode } from "./probe_node.ts";
+import { guardAnswers, type ProbeMeans } from "./probe_node.ts";
 import { Router } from "./router.ts";
 import { statusDocument } from "./status.ts";
 
@@ -109,7 +109,7 @@ export class Daemon {
       hopeless: (text) => departure.hopeless(text),
     });
     this.#router = new Router(id, links.peers, (frame) => this.#host.frame(frame));
-    this.#host = new ArmorHost(kernel, machine.around(this.#surroundings(probe), kernel));
+    this.#host = new ArmorHost(kernel, machine.around(this.#surroundings(), kernel));
     this.#self = {
       armor: daemonOf(id),
       role: "daemon",
@@ -186,7 +186,7 @@ export class Daemon {
     await this.links.begin();
   }
 
-  #surroundings(probe: ProbeMeans): ArmorSurroundings {
+  #surroundings(): ArmorSurroundings {
     const { machine, kernel, links, processes, state, options } = this;
     const parts = {
       machine,
@@ -211,7 +211,7 @@ export class Daemon {
       work: async (kind, args) => {
         if (kind === "element.load") return await machine.loader.work(args, options.allowElements, machine.log);
         if (kind !== "node.probe") throw new Error(`no work of kind "${kind}"`);
-        return await probeNode(args as DataRecord, probe, links.peers);
+        return await links.looks.ask(args as DataRecord);
       },
       reconfigured: () => void machine.clock.after(0, () => this.#local("armor.described", { armor: this.#self.armor, elements: kernel.describe() as Data })),
       log: machine.log,

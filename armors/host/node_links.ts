@@ -16,6 +16,7 @@ import { againStatus } from "./daemon_end.ts";
 import type { DaemonMachine } from "./daemon_machine.ts";
 import { enterCluster, giveUpCluster, isEmptyCluster, leaveUnjoined } from "./enter_cluster.ts";
 import { lookAround } from "./look_around.ts";
+import { NodeLooks } from "./node_looks.ts";
 import { nodesOf } from "./node_memory.ts";
 import { greetingHeaders, PeerAdmission, type PeerGreeting } from "./peer_admission.ts";
 import { Peers } from "./peers.ts";
@@ -46,6 +47,8 @@ export interface NodeLinkOptions {
 /** One daemon's. */
 export class NodeLinks {
   readonly peers: Peers;
+  /** Nodes that may be silent. */
+  readonly looks: NodeLooks;
   readonly #id: string;
   readonly #notes: RefusalNotes;
   readonly #admission: PeerAdmission;
@@ -57,6 +60,12 @@ export class NodeLinks {
     this.#id = id;
     this.#notes = new RefusalNotes(clock);
     this.peers = this.#openPeers();
+    this.looks = new NodeLooks({
+      clock,
+      peers: this.peers,
+      guardAnswers: (question) => guardAnswers(question, probe),
+      looked: (node, answered) => local("node.looked", { node, answered }),
+    });
     this.#admission = new PeerAdmission({
       node: id,
       name,
@@ -131,12 +140,17 @@ export class NodeLinks {
       clock: machine.clock,
       node: this.#id,
       onFrame,
-      onOpen,
+      onOpen: (node) => {
+        local("node.looked", { node, answered: true });
+        onOpen();
+      },
       onClosed: (node, reason, error, wasOpen) => {
         if (error?.code === "expelled") return hopeless(error.message);
         const refusal = reason === "refused" && `node ${node} refuses this one: ${error?.message}`;
         if (refusal && this.#notes.isNews(refusal)) machine.log(refusal);
-        if (wasOpen) local("link.closed", { node });
+        if (!wasOpen) return;
+        this.looks.begin(node);
+        local("link.closed", { node });
       },
     });
   }

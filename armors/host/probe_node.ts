@@ -1,15 +1,13 @@
 /**
- * Probe a node: does its guard answer by UDP, or its daemon over the link? Asked
- * on behalf of the FTM before it declares the node failed, and by everybody who
- * meets a node at another address than the one it is known by.
+ * Probe a node: does its guard answer by UDP? Asked on behalf of the FTM before it
+ * declares the node failed (`node_looks.ts`), and by everybody who meets a node at
+ * another address than the one it is known by.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
-import type { DataRecord } from "../../core/data.ts";
 import { parseAddress } from "../../transports/address.ts";
 import type { Machine } from "./machine.ts";
-import type { Peers } from "./peers.ts";
 
 /** What the prober has at hand. */
 export interface ProbeMeans {
@@ -32,14 +30,6 @@ export interface GuardQuestion {
 
 const asksMax = 3;
 const lookEveryMs = 10;
-
-/** Work `node.probe`: with `except` the question is whether somebody else has the id, and only its guard can tell. */
-export async function probeNode(args: DataRecord, means: ProbeMeans, peers: Peers): Promise<boolean> {
-  const question = args as unknown as GuardQuestion;
-  if (question.except !== undefined) return await guardAnswers(question, means);
-  peers.ping(question.node);
-  return await guardAnswers(question, means) || peers.isHeard(question.node, question.withinMs);
-}
 
 /** @returns Whether the guard of the node answered from this address within the time. */
 export async function guardAnswers({ node, address, withinMs, except }: GuardQuestion, means: ProbeMeans): Promise<boolean> {
