@@ -62,24 +62,38 @@ async function whole(cluster: Cluster, webs: readonly Web[]): Promise<Status> {
   return status;
 }
 
+/** Which armors of the cluster's own were on a node. */
+export type Bearing = "ftm" | "heartbeat" | "neither";
+
 /**
  * All processes of the application's node die at once, programs too; then it is
  * started again.
  *
+ * @param bearing Put the application on such a node first.
  * @returns Until another process answers.
  */
-export async function killNode(cluster: Cluster, web: Web): Promise<number> {
+export async function killNode(cluster: Cluster, web: Web, bearing: Bearing): Promise<number> {
+  const { ftm, heartbeat } = await cluster.settled(cluster.nodes, settledWithinMs);
+  const lost = cluster.nodes.find(({ name }) => (name === ftm!.node ? "ftm" : name === heartbeat?.node ? "heartbeat" : "neither") === bearing);
+  if (!lost) throw new Error(`no node bears ${bearing}`);
+  await runWeb(cluster, web, "--node", lost.name);
   const status = await whole(cluster, [web]);
-  const lost = cluster.node(instances(status, web.name)[0]!.node!);
+  const at = instances(status, web.name)[0]!.node;
+  if (at !== lost.name || status.ftm!.node !== ftm!.node) throw new Error(`the application is on ${at}, not on ${lost.name}; the FTM on ${status.ftm!.node}`);
   const old = await pidsOf(cluster, web);
-  const victims = [...runningPids(lost.dataDir), ...armorProcesses(lost.dataDir).map(({ pid }) => pid)];
+  const armors = armorProcesses(lost.dataDir).map(({ pid }) => pid);
+  const programs = runningPids(lost.dataDir);
   const startMs = performance.now();
-  for (const pid of victims) signal(pid, "SIGKILL");
+  // At once: nobody there may see another end.
+  for (const pid of armors) signal(pid, "SIGSTOP");
+  for (const pid of [...armors, ...programs]) signal(pid, "SIGKILL");
   await waitFor("it answers elsewhere", async () => (await pidsOf(cluster, web)).some((pid) => !old.includes(pid)), recoveredWithinMs, 2);
   const tookMs = performance.now() - startMs;
   await lost.crash();
   await lost.start();
   await whole(cluster, [web]);
+  await cluster.nodes[0]!.cli("remove", web.name);
+  await waitFor(`${web.name} is removed`, async () => (await pidsOf(cluster, web)).length === 0, settledWithinMs);
   return tookMs;
 }
 
@@ -124,7 +138,7 @@ export async function acknowledgeAndCut(cluster: Cluster, name: string, by: "ftm
   const others = cluster.nodes.filter((node) => node !== cut);
   await submit(by === "ftm" ? cut : others[0]!, name);
   const acknowledgedMs = performance.now();
-  cluster.network!.setLink(cut.number, "down");
+  await cluster.network!.cut(cut.number);
   const cutAfterMs = performance.now() - acknowledgedMs;
   try {
     await waitFor("another FTM", async () => {

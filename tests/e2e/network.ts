@@ -22,6 +22,8 @@ export interface Network {
   address(host: number): string;
   /** Pull the cable of a host, or put it back. */
   setLink(host: number, state: "up" | "down"): void;
+  /** Pull it within a millisecond: by a process that runs already. */
+  cut(host: number): Promise<void>;
   /** Ask as a client that is on the bridge. */
   get(url: string): Promise<Answer>;
   remove(): void;
@@ -46,8 +48,10 @@ export function makeNetwork(name: string, hosts: number): Network {
   const namespaces = [hub, ...Array.from({ length: hosts }, (_, index) => space(index + 1))];
   const address = (host: number): string => `10.77.0.${host}`;
   let client: Client | undefined;
+  let cutter: Cutter | undefined;
   const remove = (): void => {
     client?.close();
+    cutter?.close();
     removeNamespaces(namespaces);
   };
   try {
@@ -68,11 +72,13 @@ export function makeNetwork(name: string, hosts: number): Network {
     remove();
     throw error;
   }
+  cutter = new Cutter(hub);
   return {
     namespaces,
     on: (host, argv) => ["ip", "netns", "exec", space(host), ...argv],
     address,
     setLink: (host, state) => ip("-n", hub, "link", "set", `port${host}`, state),
+    cut: (host) => cutter.run(`link set port${host} down`),
     get: (url) => (client ??= new Client(hub)).get(url),
     remove,
   };
@@ -86,6 +92,27 @@ export function removeNamespaces(namespaces: readonly string[]): void {
 function ip(...args: string[]): void {
   const { status, stderr } = spawnSync("ip", args, { encoding: "utf8" });
   if (status !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr.trim()}`);
+}
+
+/** The program `ip` in a namespace, waiting for commands. */
+class Cutter {
+  readonly #process: ChildProcess;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(namespace: string) {
+    this.#process = spawn("ip", ["-netns", namespace, "-oneline", "-force", "-batch", "-"], { stdio: ["pipe", "pipe", "inherit"] });
+    createInterface({ input: this.#process.stdout! }).on("line", () => this.#waiting.shift()?.());
+  }
+
+  /** @returns When it is done: commands are carried out in order, and one that shows a line follows. */
+  run(command: string): Promise<void> {
+    this.#process.stdin!.write(`${command}\nlink show lo\n`);
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  close(): void {
+    this.#process.kill("SIGKILL");
+  }
 }
 
 /** One {@link http_client.ts} inside a namespace. */
