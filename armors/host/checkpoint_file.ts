@@ -5,9 +5,7 @@
  *
  * @module
  */
-import {
-  closeSync, constants, fdatasync, fdatasyncSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync,
-} from "node:fs";
+import { constants, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { checkpointFormat, type CommitRecord, type Snapshot } from "../../core/checkpoint.ts";
 import type { CheckpointStore, DurabilityClass, Restored } from "../../core/checkpoint_store.ts";
@@ -19,6 +17,7 @@ import type { ArmorId } from "../../core/micro_operation.ts";
 import { type Ballast, isDiskFull } from "./ballast.ts";
 import type { LogEnd, LogHeader } from "./checkpoint_content.ts";
 import { listCheckpoints, logName, type ReadCheckpoints, readCheckpoints, snapshotName } from "./checkpoint_restore.ts";
+import { type FileSystem, systemFiles } from "./file_system.ts";
 import { missingSince, ReachedMark } from "./reached_mark.ts";
 import { frameRecord } from "./record_frame.ts";
 
@@ -28,10 +27,17 @@ import { frameRecord } from "./record_frame.ts";
  *
  * @param durability `disk` syncs snapshots before older files go; records are synced by `sync()`.
  * @param ballast Gives way when the disk is full.
+ * @param files Where the folder is. Default: the machine's.
  * @throws {CheckpointError} `"write_failed"` if the folder cannot be made.
  */
-export function openCheckpointFiles(folder: string, armor: ArmorId, durability: DurabilityClass, ballast?: Ballast): CheckpointStore {
-  return new CheckpointFiles(folder, armor, durability, ballast);
+export function openCheckpointFiles(
+  folder: string,
+  armor: ArmorId,
+  durability: DurabilityClass,
+  ballast?: Pick<Ballast, "relieve">,
+  files: FileSystem = systemFiles,
+): CheckpointStore {
+  return new CheckpointFiles(folder, armor, durability, ballast, files);
 }
 
 /** Put an armor's checkpoints aside, in place of those put aside before: it begins anew, and they can still be looked at. */
@@ -68,9 +74,15 @@ class CheckpointFiles implements CheckpointStore {
   #syncing: Promise<void> | undefined;
   #nextSync: Promise<void> | undefined;
 
-  constructor(readonly folder: string, readonly armor: ArmorId, readonly durability: DurabilityClass, readonly ballast: Ballast | undefined) {
-    wrap(`Cannot make folder ${JSON.stringify(folder)}`, () => this.#relieved(() => mkdirSync(folder, { recursive: true, mode: 0o700 })));
-    this.#mark = new ReachedMark(join(folder, "reached"));
+  constructor(
+    readonly folder: string,
+    readonly armor: ArmorId,
+    readonly durability: DurabilityClass,
+    readonly ballast: Pick<Ballast, "relieve"> | undefined,
+    readonly files: FileSystem,
+  ) {
+    wrap(`Cannot make folder ${JSON.stringify(folder)}`, () => this.#relieved(() => files.mkdirSync(folder, { recursive: true, mode: 0o700 })));
+    this.#mark = new ReachedMark(join(folder, "reached"), files);
   }
 
   get logBytes(): number {
@@ -79,8 +91,8 @@ class CheckpointFiles implements CheckpointStore {
 
   restore(): Restored {
     this.close();
-    for (const name of listCheckpoints(this.folder).temporary) rmSync(join(this.folder, name), { force: true });
-    const read = readCheckpoints(this.folder, this.armor);
+    for (const name of listCheckpoints(this.folder, this.files).temporary) this.files.rmSync(join(this.folder, name), { force: true });
+    const read = readCheckpoints(this.folder, this.armor, this.files);
     this.#last = read.last;
     this.#good = read.base;
     this.#logBytes = read.logBytes;
@@ -105,10 +117,10 @@ class CheckpointFiles implements CheckpointStore {
   #continueLog(read: ReadCheckpoints, snapshot: Snapshot): void {
     const path = join(this.folder, logName(read.last));
     wrap(`Cannot open checkpoint log ${JSON.stringify(path)}`, () => {
-      const descriptor = openSync(path, constants.O_RDWR | constants.O_APPEND);
+      const descriptor = this.files.openSync(path, constants.O_RDWR | constants.O_APPEND);
       const log = { descriptor, number: read.last, bytes: read.lastIsBare ? 0 : read.lastLog?.length ?? 0 };
       this.#log = log;
-      ftruncateSync(descriptor, log.bytes);
+      this.files.ftruncateSync(descriptor, log.bytes);
       if (read.lastIsBare) {
         const generation = read.records.at(-1)?.generation ?? snapshot.generation;
         this.#write(log, this.#header(read.last, this.#commit, generation));
@@ -146,10 +158,10 @@ class CheckpointFiles implements CheckpointStore {
   /** All or nothing: what a full disk took in part is cut off again. */
   #writeWhole(log: OpenLog, bytes: Uint8Array): void {
     try {
-      writeAll(log.descriptor, bytes);
+      writeAll(this.files, log.descriptor, bytes);
     } catch (error) {
       try {
-        ftruncateSync(log.descriptor, log.bytes);
+        this.files.ftruncateSync(log.descriptor, log.bytes);
       } catch (cause) {
         this.#blocked = new CheckpointError("write_failed", `Cannot append to checkpoint of "${this.armor}": its log ends in half a record`, { cause });
       }
@@ -181,7 +193,7 @@ class CheckpointFiles implements CheckpointStore {
     this.#dirty = false;
     const reached = this.#generation && { commit: this.#commit, generation: this.#generation };
     return new Promise((resolve, reject) => {
-      fdatasync(log.descriptor, (cause) => {
+      this.files.fdatasync(log.descriptor, (cause) => {
         if (cause === null || cause === undefined) {
           // A snapshot may have gone further meanwhile.
           if (reached && this.#log === log) this.#mark.write(reached);
@@ -202,7 +214,7 @@ class CheckpointFiles implements CheckpointStore {
       try {
         return this.#writeGeneration(number, path, snapshot);
       } catch (error) {
-        for (const left of [`${path}.tmp`, join(this.folder, logName(number)), path]) rmSync(left, { force: true });
+        for (const left of [`${path}.tmp`, join(this.folder, logName(number)), path]) this.files.rmSync(left, { force: true });
         throw error;
       }
     }));
@@ -222,7 +234,7 @@ class CheckpointFiles implements CheckpointStore {
   /** Leave word in the old log that it is not the newest. */
   #endLog(next: number): void {
     try {
-      if (this.#log !== undefined) writeAll(this.#log.descriptor, frameRecord(encode({ next } satisfies LogEnd)));
+      if (this.#log !== undefined) writeAll(this.files, this.#log.descriptor, frameRecord(encode({ next } satisfies LogEnd)));
     } catch {
       // a full disk: the new files stand for themselves
     }
@@ -232,27 +244,27 @@ class CheckpointFiles implements CheckpointStore {
   /** The log first: a snapshot without its log has lost it. */
   #writeGeneration(number: number, path: string, snapshot: Snapshot): OpenLog {
     const toDisk = this.durability === "disk";
-    const log = { descriptor: openSync(join(this.folder, logName(number)), "ax", 0o600), number, bytes: 0 };
+    const log = { descriptor: this.files.openSync(join(this.folder, logName(number)), "ax", 0o600), number, bytes: 0 };
     try {
       const header = this.#header(number, snapshot.commit, snapshot.generation);
-      writeAll(log.descriptor, header);
+      writeAll(this.files, log.descriptor, header);
       log.bytes = header.length;
       if (toDisk) {
-        fdatasyncSync(log.descriptor);
-        if (this.#log !== undefined && this.#dirty) fdatasyncSync(this.#log.descriptor);
+        this.files.fdatasyncSync(log.descriptor);
+        if (this.#log !== undefined && this.#dirty) this.files.fdatasyncSync(this.#log.descriptor);
       }
-      const temporary = openSync(`${path}.tmp`, "w", 0o600);
+      const temporary = this.files.openSync(`${path}.tmp`, "w", 0o600);
       try {
-        writeAll(temporary, frameRecord(encode(snapshot)));
-        if (toDisk) fsyncSync(temporary);
+        writeAll(this.files, temporary, frameRecord(encode(snapshot)));
+        if (toDisk) this.files.fsyncSync(temporary);
       } finally {
-        closeSync(temporary);
+        this.files.closeSync(temporary);
       }
-      renameSync(`${path}.tmp`, path);
-      if (toDisk) syncFolder(this.folder);
+      this.files.renameSync(`${path}.tmp`, path);
+      if (toDisk) syncFolder(this.files, this.folder);
       return log;
     } catch (error) {
-      closeSync(log.descriptor);
+      this.files.closeSync(log.descriptor);
       throw error;
     }
   }
@@ -262,10 +274,10 @@ class CheckpointFiles implements CheckpointStore {
   }
 
   #removeBefore(number: number): void {
-    const { snapshots, logs } = listCheckpoints(this.folder);
+    const { snapshots, logs } = listCheckpoints(this.folder, this.files);
     const old = [...snapshots.filter((n) => n < number).map(snapshotName), ...logs.filter((n) => n < number).map(logName)];
     try {
-      for (const name of old) rmSync(join(this.folder, name), { force: true });
+      for (const name of old) this.files.rmSync(join(this.folder, name), { force: true });
     } catch {
       // the next snapshot tries again
     }
@@ -276,14 +288,14 @@ class CheckpointFiles implements CheckpointStore {
     const log = this.#log;
     this.#log = undefined;
     if (log === undefined) return;
-    if (this.#syncing === undefined) closeSync(log.descriptor);
-    else this.#syncing.catch(() => {}).then(() => closeSync(log.descriptor));
+    if (this.#syncing === undefined) this.files.closeSync(log.descriptor);
+    else this.#syncing.catch(() => {}).then(() => this.files.closeSync(log.descriptor));
   }
 
   close(): void {
     // Whoever waits for a sync that has not begun is told the truth.
     if (this.#log !== undefined && this.#nextSync !== undefined && this.#dirty) {
-      fdatasyncSync(this.#log.descriptor);
+      this.files.fdatasyncSync(this.#log.descriptor);
       this.#dirty = false;
     }
     this.#closeLog();
@@ -291,16 +303,16 @@ class CheckpointFiles implements CheckpointStore {
   }
 }
 
-function writeAll(descriptor: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at, bytes.length - at);
+function writeAll(files: FileSystem, descriptor: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += files.writeSync(descriptor, bytes, at, bytes.length - at);
 }
 
-function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+function syncFolder(files: FileSystem, folder: string): void {
+  const descriptor = files.openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    fsyncSync(descriptor);
+    files.fsyncSync(descriptor);
   } finally {
-    closeSync(descriptor);
+    files.closeSync(descriptor);
   }
 }
 

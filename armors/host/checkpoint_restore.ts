@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { CommitRecord, Snapshot } from "../../core/checkpoint.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { compareGenerations } from "../../core/generation.ts";
 import type { ArmorId } from "../../core/micro_operation.ts";
 import { isLogRecord, type LogHeader, readLogHeader, readLogRecord, readSnapshot } from "./checkpoint_content.ts";
+import { type FileSystem, systemFiles } from "./file_system.ts";
 import { scanFrames } from "./record_frame.ts";
 
 /** A log grows to a few megabytes; what is far beyond is no checkpoint. */
@@ -27,8 +27,8 @@ export function logName(number: number): string {
 }
 
 /** Checkpoint files of a folder by number, ascending. */
-export function listCheckpoints(folder: string): { readonly snapshots: number[]; readonly logs: number[]; readonly temporary: string[] } {
-  const names = readdirSync(folder).sort();
+export function listCheckpoints(folder: string, files: FileSystem = systemFiles): { readonly snapshots: number[]; readonly logs: number[]; readonly temporary: string[] } {
+  const names = files.readdirSync(folder).sort();
   const numbers = (ending: RegExp): number[] => names.filter((name) => ending.test(name)).map((name) => Number(name.slice(0, 8)));
   return {
     snapshots: numbers(/^\d{8}\.cbor$/),
@@ -73,16 +73,16 @@ export interface ReadCheckpoints {
  *
  * @throws {CheckpointError} `"unreadable"` if the system refuses to read, `"version"` if a newer program wrote.
  */
-export function readCheckpoints(folder: string, armor: ArmorId): ReadCheckpoints {
-  const { snapshots, logs: logNumbers } = listCheckpoints(folder);
-  const logs = new Map(logNumbers.map((number) => [number, readLog(join(folder, logName(number)), number, armor)]));
+export function readCheckpoints(folder: string, armor: ArmorId, system: FileSystem = systemFiles): ReadCheckpoints {
+  const { snapshots, logs: logNumbers } = listCheckpoints(folder, system);
+  const logs = new Map(logNumbers.map((number) => [number, readLog(join(folder, logName(number)), number, armor, system)]));
   const last = Math.max(0, ...snapshots, ...logNumbers, ...[...logs.values()].map(({ next }) => next ?? 0));
   const files: Files = { snapshots: new Set(snapshots), logs, last };
   const shared = { last, lastLog: logs.get(last), lastIsBare: isBare(files, last) };
   const damage: string[] = [];
   let best: Reach | undefined;
   for (const base of snapshots.toReversed()) {
-    const snapshot = tryReadSnapshot(join(folder, snapshotName(base)), armor);
+    const snapshot = tryReadSnapshot(join(folder, snapshotName(base)), armor, system);
     if (typeof snapshot === "string") {
       damage.push(`${snapshotName(base)}: ${snapshot}`);
       continue;
@@ -148,8 +148,8 @@ function follow(base: number, snapshot: Snapshot, files: Files): Reach {
   return { base, snapshot, records, commit, complete, damage, logBytes };
 }
 
-function tryReadSnapshot(path: string, armor: ArmorId): Snapshot | string {
-  const { contents, rest } = scanFrames(readBounded(path));
+function tryReadSnapshot(path: string, armor: ArmorId, files: FileSystem): Snapshot | string {
+  const { contents, rest } = scanFrames(readBounded(path, files));
   if (rest !== "nothing" || contents.length !== 1) return "it is cut or altered";
   try {
     const snapshot = readSnapshot(contents[0] as Uint8Array);
@@ -160,8 +160,8 @@ function tryReadSnapshot(path: string, armor: ArmorId): Snapshot | string {
 }
 
 /** Read one log; records end where they stop being consecutive. */
-export function readLog(path: string, number: number, armor?: ArmorId): ReadLog {
-  const { contents, length, rest } = scanFrames(readBounded(path), isLogRecord);
+export function readLog(path: string, number: number, armor?: ArmorId, files: FileSystem = systemFiles): ReadLog {
+  const { contents, length, rest } = scanFrames(readBounded(path, files), isLogRecord);
   const records: CommitRecord[] = [];
   let header: LogHeader | undefined;
   let next: number | undefined;
@@ -197,13 +197,13 @@ function reasonOf(error: unknown, path: string): string {
 }
 
 /** @throws {CheckpointError} `"unreadable"`. */
-export function readBounded(path: string): Uint8Array {
+export function readBounded(path: string, files: FileSystem = systemFiles): Uint8Array {
   const name = JSON.stringify(path);
   try {
-    const stat = statSync(path);
+    const stat = files.statSync(path);
     if (!stat.isFile()) throw new CheckpointError("unreadable", `Cannot read checkpoint ${name}: it is not a file`);
     if (stat.size > fileBytesMax) throw new CheckpointError("unreadable", `Cannot read checkpoint ${name}: it is larger than ${fileBytesMax} bytes`);
-    return readFileSync(path);
+    return files.readFileSync(path);
   } catch (cause) {
     if (cause instanceof CheckpointError) throw cause;
     throw new CheckpointError("unreadable", `Cannot read checkpoint ${name}: ${(cause as NodeJS.ErrnoException).code}`, { cause });

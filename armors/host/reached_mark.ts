@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { decode, encode } from "../../core/codec.ts";
 import { compareGenerations, type Generation, generationText } from "../../core/generation.ts";
+import { type FileSystem, systemFiles } from "./file_system.ts";
 import { frameRecord, scanFrames } from "./record_frame.ts";
 
 /** The last commit and its generation. */
@@ -18,12 +18,12 @@ export type Reached = { readonly commit: number; readonly generation: Generation
 export class ReachedMark {
   #descriptor: number | undefined;
 
-  constructor(readonly path: string) {}
+  constructor(readonly path: string, readonly files: FileSystem = systemFiles) {}
 
   /** @returns `undefined` if there is none, or none that can be read. */
   read(): Reached | undefined {
     try {
-      const [content] = scanFrames(readFileSync(this.path)).contents;
+      const [content] = scanFrames(this.files.readFileSync(this.path)).contents;
       const { commit, generation } = decode(content!) as Reached;
       const good = Number.isSafeInteger(commit) && Number.isSafeInteger(generation.epoch) && typeof generation.node === "string" && Number.isSafeInteger(generation.counter);
       return good ? { commit, generation } : undefined;
@@ -36,18 +36,18 @@ export class ReachedMark {
   write({ commit, generation }: Reached): void {
     try {
       if (this.#descriptor === undefined) {
-        closeSync(openSync(this.path, "a", 0o600));
-        this.#descriptor = openSync(this.path, "r+");
+        this.files.closeSync(this.files.openSync(this.path, "a", 0o600));
+        this.#descriptor = this.files.openSync(this.path, "r+");
       }
       const bytes = frameRecord(encode({ commit, generation }));
-      writeSync(this.#descriptor, bytes, 0, bytes.length, 0);
+      this.files.writeSync(this.#descriptor, bytes, 0, bytes.length, 0);
     } catch {
       // a full disk
     }
   }
 
   close(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    if (this.#descriptor !== undefined) this.files.closeSync(this.#descriptor);
     this.#descriptor = undefined;
   }
 }

@@ -114,7 +114,9 @@ export class Workload {
       const done = answer === undefined || (!answer.ok && answer.code === "unknown") ? undefined : answer.ok;
       this.counts[done === undefined ? "unknown" : done ? "done" : "refused"] += 1;
       const aloneIn = answer === undefined ? 0 : this.#aloneIn(node, kept.name);
-      if (done !== false) kept.acknowledged.note({ operation, done, revision: answer?.ok ? answer.revision : undefined, aloneIn });
+      // Alone, an answer that nothing had to be changed speaks of that side only.
+      const changed = aloneIn === 0 || !answer?.ok || answer.changed;
+      if (done !== false && changed) kept.acknowledged.note({ operation, done, revision: answer?.ok ? answer.revision : undefined, aloneIn });
       else if (aloneIn === 0 && answer && !answer.ok && answer.error.startsWith("there is no application")) kept.acknowledged.noteAbsent();
       this.cluster.trace(`operator: ${operation} ${kept.name} at ${node.name}: ${JSON.stringify(answer ?? "no answer")}`);
       const more = ["application.stop", "application.start", "application.restart", "application.remove", "application.submit"];

@@ -1,0 +1,73 @@
+/** What a simulated power loss takes, and what it must leave; a full disk; the real checkpoint files over both. */
+import { expect, test } from "bun:test";
+import type { CommitRecord, Snapshot } from "../../core/checkpoint.ts";
+import type { DurabilityClass } from "../../core/checkpoint_store.ts";
+import { seededRandom } from "../../core/random.ts";
+import { SimClock } from "./sim_clock.ts";
+import { SimDisk } from "./sim_disk.ts";
+import { SimMachine } from "./sim_processes.ts";
+
+const generation = { epoch: 1, node: "a", counter: 0 };
+const snapshot = (commit: number): Snapshot => ({ format: 1, armor: "x", generation, commit, messages: 0, elements: {}, continuations: {}, channels: [] });
+const record = (commit: number): CommitRecord => ({ commit, generation, set: { e: { n: commit } } });
+
+/** Twenty commits, of which ten are synced where the class says so, then the power goes. @returns The commit that is restored. */
+async function cut(seed: number, durability: DurabilityClass, waitMs = 0): Promise<number> {
+  const clock = new SimClock();
+  const random = seededRandom(seed);
+  const machine = new SimMachine("m", clock, random);
+  machine.boot();
+  const disk = new SimDisk(random);
+  const start = (): ReturnType<SimDisk["store"]> => disk.store("x", durability, machine.spawn("daemon", "daemon", 0, () => {}));
+  const store = start();
+  expect(store.restore().snapshot).toBeUndefined();
+  store.writeSnapshot(snapshot(0));
+  for (let commit = 1; commit <= 10; commit++) store.append([record(commit)]);
+  if (durability === "disk") void store.sync();
+  await clock.runUntil(clock.nowMs + 20);
+  for (let commit = 11; commit <= 20; commit++) store.append([record(commit)]);
+  await clock.runUntil(clock.nowMs + waitMs);
+  machine.cut();
+  disk.losePower(clock.nowMs);
+  machine.boot();
+  const { records, snapshot: found } = start().restore();
+  expect(records.map(({ commit }) => commit)).toEqual(records.map((_, index) => index + 1));
+  return records.at(-1)?.commit ?? found?.commit ?? -1;
+}
+
+const seeds = Array.from({ length: 60 }, (_, index) => index);
+
+test("a power loss leaves what was synced and cuts the rest at any place", async () => {
+  const reached = await Promise.all(seeds.map((seed) => cut(seed, "disk")));
+  expect(Math.min(...reached)).toBeGreaterThanOrEqual(10);
+  expect(new Set(reached).size).toBeGreaterThan(5);
+});
+
+test("what was not synced may be gone altogether, and is kept once it is old", async () => {
+  const reached = await Promise.all(seeds.map((seed) => cut(seed, "process")));
+  expect(Math.min(...reached)).toBe(-1);
+  expect(new Set(reached).size).toBeGreaterThan(5);
+  expect(await Promise.all(seeds.slice(0, 10).map((seed) => cut(seed, "process", 6_000)))).toEqual(Array(10).fill(20));
+});
+
+test("a full disk takes what the ballast gives up, then refuses, and nothing half written stays", () => {
+  const machine = new SimMachine("m", new SimClock(), seededRandom(1));
+  machine.boot();
+  const disk = new SimDisk(seededRandom(1));
+  const store = disk.store("x", "process", machine.spawn("daemon", "daemon", 0, () => {}));
+  store.restore();
+  store.writeSnapshot(snapshot(0));
+  disk.files.full = true;
+  let commits = 0;
+  const fill = (): void => {
+    for (; commits < 100_000; commits++) store.append([record(commits + 1)]);
+  };
+  expect(fill).toThrow(expect.objectContaining({ code: "disk_full" }));
+  expect(commits).toBeGreaterThan(1_000);
+  expect(disk.files.hasRoom()).toBe(false);
+  disk.files.full = false;
+  expect(disk.files.hasRoom()).toBe(true);
+  store.append([record(++commits)]);
+  const { records, complete } = disk.store("x", "process", machine.spawn("daemon", "daemon", 0, () => {})).restore();
+  expect([records.length, complete]).toEqual([commits, true]);
+});
