@@ -25,6 +25,9 @@ const runningPhases: readonly { readonly phase: Phase; readonly weight: number }
   { phase: "start-up", weight: 1 },
 ];
 
+/** Longer than anything that is noticed late takes to be noticed. */
+const restMs = 4_000;
+
 /** Pids before and after, without those that were meant to change. */
 type Pids = ReadonlyMap<string, number>;
 
@@ -77,6 +80,11 @@ export class Injector {
       default:
         return await this.#perform("steady state", () => this.#inject());
     }
+  }
+
+  /** Nothing happens for a while: what was put right has to stay so. */
+  async rest(): Promise<void> {
+    await this.#perform("steady state", () => pause(restMs));
   }
 
   /** While a node comes back. */

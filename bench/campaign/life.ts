@@ -5,16 +5,17 @@
  *
  * @module
  */
-import type { ChildProcess } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { type EventDocument, NodeSession } from "../../cli/demo/node_session.ts";
 import { freePorts } from "../../cli/demo/ports.ts";
 import { Cluster, instances } from "../../tests/e2e/cluster.ts";
 import type { Node, Status } from "../../tests/e2e/node.ts";
 import { type ArmorProcess, armorProcesses, isLiving, livingPrograms } from "../../tests/e2e/processes.ts";
 import { waitFor } from "../../tests/e2e/wait.ts";
-import { readProcess } from "../../armors/host/process_table.ts";
+import { readArguments, readProcess } from "../../armors/host/process_table.ts";
 import { applicationFile, counter, type Program, redis } from "./programs.ts";
 
 /** What the operator was told: the command was acknowledged. */
@@ -33,7 +34,7 @@ export interface NodeProcess extends ArmorProcess {
 /** From the fault until everything is as specified. */
 export const boundMs = 30_000;
 
-const startWithinMs = 20_000;
+const smallDisk = "32m";
 const lookEveryMs = 20;
 const commandWithinMs = 30_000;
 /** A service manager's pause before it starts a unit again. */
@@ -63,9 +64,19 @@ export class Life {
     this.sessions = new Map(cluster.nodes.map((node) => [node, new NodeSession(node.dataDir)]));
   }
 
-  /** Lay out `count` nodes; none is started. */
-  static async make(count: number, managed: boolean): Promise<Life> {
-    return new Life(await Cluster.make({ nodes: count }), managed);
+  /**
+   * Lay out `count` nodes; none is started.
+   *
+   * @param small Number of the node, from 0, whose data folder is on a small file system that can be filled; needs root.
+   */
+  static async make(count: number, managed: boolean, small: number): Promise<Life> {
+    const life = new Life(await Cluster.make({ nodes: count }), managed);
+    const node = life.cluster.nodes[small];
+    if (!node || process.getuid?.() !== 0) return life;
+    mkdirSync(node.dataDir, { recursive: true });
+    const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${smallDisk},mode=0700`, "tmpfs", node.dataDir]);
+    if (status !== 0) throw new Error("no small file system can be mounted");
+    return life;
   }
 
   /** Start a node, as a service manager does, and go on at once. */
@@ -220,6 +231,8 @@ export class Life {
       if (state !== "running") continue;
       if (found.length !== 1) return `${name} runs ${found.length} times`;
       if (found[0]!.pid !== instance.pid) return `${name} runs as ${found[0]!.pid}, not as ${instance.pid}`;
+      const wrong = wrongProgram(program, instance.pid);
+      if (wrong !== undefined) return `${name} ${wrong}`;
       if (program.works && !(await program.works(instance.pid))) return `${name} does not work`;
     }
     const unknown = living.find(({ instance }) => !this.wanted.has(instance.replace(/\.\d+$/, "")));
@@ -229,6 +242,23 @@ export class Life {
   async #completions(name: string): Promise<number> {
     const events = await this.events();
     return events.filter(({ kind, subject }) => kind === "application.completed" && subject === `${name}.0`).length;
+  }
+}
+
+/** What a process is not that is to be this program. */
+function wrongProgram({ command, args, retitles = false }: Program, pid: number): string | undefined {
+  if (!isLiving(pid)) return "has ended";
+  if (readProcess(pid)?.state === "T") return "is stopped";
+  const argv = readArguments(pid);
+  const right = isSameFile(`/proc/${pid}/exe`, command) && (retitles || argv.slice(1).join(" ") === args.join(" "));
+  return right ? undefined : `runs as ${argv.join(" ")}`;
+}
+
+function isSameFile(a: string, b: string): boolean {
+  try {
+    return realpathSync(a) === realpathSync(b);
+  } catch {
+    return false;
   }
 }
 

@@ -43,6 +43,8 @@ export interface Program {
   readonly kind: "service" | "job";
   readonly command: string;
   readonly args: readonly string[];
+  /** It puts words of its own in the place of its arguments. */
+  readonly retitles?: boolean;
   /** Does it do its work, as this process? */
   readonly works?: (pid: number) => Promise<boolean>;
 }
@@ -73,7 +75,7 @@ export function redis(folder: string, port: number): Program {
     const text = await ask(local(port), "INFO server\r\nQUIT\r\n", answerWithinMs);
     return Number(/process_id:(\d+)/.exec(text ?? "")?.[1]) === pid;
   };
-  return { name: "redis", kind: "service", command, args, works };
+  return { name: "redis", kind: "service", command, args, retitles: true, works };
 }
 
 /** Does nothing, but is there or not: what submissions are tried with. */

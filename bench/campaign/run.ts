@@ -72,7 +72,7 @@ async function line(): Promise<void> {
 async function oneLife(number: number): Promise<void> {
   const random = seededRandom(seed * 1_000_003 + number);
   const nodes = sizes[random.below(sizes.length)]!;
-  const life = await Life.make(nodes, random.below(2) === 0);
+  const life = await Life.make(nodes, random.below(2) === 0, random.below(2 * nodes));
   let count = 0;
   const report = (injection: Injection): void => {
     count += 1;
@@ -90,6 +90,7 @@ async function oneLife(number: number): Promise<void> {
     await life.settled();
     for (const node of others) await injector.registration(node);
     while (count < Number(values["per-life"]) && !over()) await injector.next();
+    await injector.rest();
   } catch (error) {
     const path = join(out, "failures", `${seed}-${number}-${count}.txt`);
     cpSync(life.cluster.place.folder, path.replace(".txt", ""), { recursive: true, filter: (source) => !/\/(run|api|secret)$/.test(source) });

@@ -1,6 +1,6 @@
 /**
  * Faults by `armor inject`'s own way: at the seams of the armors, in their
- * state, in their checkpoints.
+ * state, in their checkpoints, on their disks.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import { readlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { Fault, FaultOrder, FaultTarget, Traffic } from "../../armors/fault_order.ts";
 import type { EventDocument } from "../../cli/demo/node_session.ts";
+import { timing } from "../../core/limits.ts";
 import type { RandomSource } from "../../core/random.ts";
 import type { Node, Status } from "../../tests/e2e/node.ts";
 import { signal } from "../../tests/e2e/processes.ts";
@@ -18,11 +19,19 @@ import { type Life, pause } from "./life.ts";
 const armorTargets = ["daemon", "execution", "ftm", "heartbeat"] as const;
 const traffic = ["drop", "delay", "duplicate", "corrupt"] as const;
 
-/** What travels, clocks, starvation: Armor has to go on as if nothing were. */
+/** A flip is found by then, or not at all; what follows from it shows by then. */
+const auditedMs = timing.selfAuditMs + 500;
+
+/** What travels, clocks, starvation, full disks: Armor has to go on as if nothing were. */
 export const seamFaults: readonly (PlannedFault & { readonly weight: number })[] = [
   ...armorTargets.flatMap((target) => [...traffic.map((fault) => ({ target, fault, weight: 2 })), { target, fault: "clock-jump", weight: 1 }, { target, fault: "cpu", weight: 1 }]),
   ...["drop", "delay", "duplicate", "corrupt", "partition"].map((fault) => ({ target: "node" as const, fault, weight: 3 })),
   { target: "node", fault: "cpu", weight: 1 },
+  // Where the data folder is on a small file system.
+  { target: "node", fault: "disk-full", weight: 4 },
+  // A guard has heartbeats only.
+  ...[...traffic, "cpu"].map((fault) => ({ target: "guard" as const, fault, weight: 1 })),
+  { target: "counter", fault: "cpu", weight: 1 },
   ...(["daemon", "execution", "heartbeat"] as const).map((target) => ({ target, fault: "corrupt-checkpoint, kill", weight: 2 })),
 ];
 
@@ -40,7 +49,7 @@ export async function injectAtSeam(life: Life, { target, fault }: PlannedFault, 
   const status = await life.status(asked);
   const found = status && place(status, target, random, nodes);
   if (!found) return undefined;
-  const forMs = 200 + random.below(fault === "partition" ? 5_000 : 1_800);
+  const forMs = 200 + random.below(fault === "partition" || fault === "disk-full" ? 5_000 : 1_800);
   const elements = found.armor?.elements ?? [];
   const order: FaultOrder = {
     fault: fault.split(",")[0] as Fault,
@@ -56,8 +65,8 @@ export async function injectAtSeam(life: Life, { target, fault }: PlannedFault, 
   const atMs = nowMs();
   if (!(await ordered(asked, order))) return undefined;
   if (fault.endsWith("kill") && found.armor?.pid) signal(found.armor.pid, "SIGKILL");
-  const lasts = !/^(clock-jump|corrupt-state|corrupt-checkpoint)/.test(fault);
-  return { atMs, over: lasts ? pause(forMs + 50) : Promise.resolve(), detects: detector(target, found.armor?.id, atMs), what: JSON.stringify(order) };
+  const lastsMs = fault === "corrupt-state" ? auditedMs : /^(clock-jump|corrupt-checkpoint)/.test(fault) ? 0 : forMs + 50;
+  return { atMs, over: pause(lastsMs), detects: detector(target, found.armor?.id, atMs), what: JSON.stringify(order) };
 }
 
 type Found = { readonly node: string; readonly target: FaultTarget; readonly armor?: { readonly id: string; readonly pid: number | null; readonly elements?: readonly { readonly name: string }[] } };
@@ -67,6 +76,15 @@ function place(status: Status, target: string, random: RandomSource, nodes: read
   if (target === "node") {
     const node = idOf(nodes[random.below(nodes.length)]!.name);
     return node === undefined ? undefined : { node, target: { kind: "node" } };
+  }
+  if (target === "guard") {
+    const node = idOf(nodes[random.below(nodes.length)]!.name);
+    return node === undefined ? undefined : { node, target: { kind: "armor", id: `guard@${node}` } };
+  }
+  if (target === "counter") {
+    const [instance] = status.applications.find(({ name }) => name === target)?.instances ?? [];
+    const node = instance?.pid && instance.node && idOf(instance.node);
+    return node ? { node, target: { kind: "instance", id: instance.id } } : undefined;
   }
   const armors = status.armors.filter(({ role, pid }) => role === target && pid !== null);
   const armor = armors[random.below(Math.max(1, armors.length))];
@@ -88,7 +106,9 @@ async function ordered(by: Node, order: FaultOrder): Promise<boolean> {
 function detector(target: string, id: string | undefined, sinceMs: number): (event: EventDocument) => boolean {
   return ({ atMs, kind, subject }) => {
     if (atMs < sinceMs - 2) return false;
-    if (target === "node") return /^(node|guard|armor|ftm)\./.test(kind) && kind !== "armor.installed";
+    if (target === "node") return /^(node|guard|armor|ftm|disk)\./.test(kind) && kind !== "armor.installed";
+    if (target === "guard") return kind.startsWith("guard.");
+    if (target === "counter") return subject.startsWith(target) && /^application\.(exited|hung|restarted)$/.test(kind);
     return kind === "checkpoint.damaged" || (target === "ftm" && kind === "ftm.takeover") || (subject === id && /^armor\.(crashed|hung|recovered|rewound)$/.test(kind));
   };
 }
