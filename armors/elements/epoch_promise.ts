@@ -73,19 +73,19 @@ export function epochPromise(node: string): Element {
       // A promise may be among what is lost. The host has kept it elsewhere; if not, whoever leads next starts above what can have been promised.
       "checkpoint.restored": (state, thread) => {
         if (thread.payload["complete"] !== false) return;
-        const memory = (thread.payload["memory"] ?? null) as State | null;
-        if (memory) {
-          const promised = compareEpochs(memory.promised, state.promised) > 0 ? memory.promised : state.promised;
-          // An FTM of this node that is not among what was restored is not known here any more: it ends, and another is elected.
-          const known = state.ftm !== null && memory.ftm !== null && compareEpochs(state.ftm.epoch, memory.ftm.epoch) === 0;
-          const ftm = memory.ftm?.node === node && !known ? null : memory.ftm;
-          const next = ftm ? follow(state, thread, ftm) : { ftm };
-          if (ftm && compareEpochs(promised, ftm.epoch) > 0) lookLater(thread);
-          return { ...next, promised };
-        }
+        if (thread.payload["memory"]) return thread.insert(op("armors.report"), op("epoch.recall"));
         const seen = Math.max(state.promised.number, (thread.payload["epochSeen"] as number | undefined) ?? 0);
         lookLater(thread);
         return { ...state, promised: { number: seen + epochsAfterDamage, node } };
+      },
+      "epoch.recall": (state, thread) => {
+        const memory = thread.payload["memory"] as State;
+        const promised = compareEpochs(memory.promised, state.promised) > 0 ? memory.promised : state.promised;
+        // An FTM of this node that is not among the armors that were restored is not known here any more: it ends, and another is elected.
+        const ftm = memory.ftm?.node === node && !isAmong(thread.payload["report"] as NodeReport, memory.ftm.epoch) ? null : memory.ftm;
+        const next = ftm ? follow(state, thread, ftm) : { ftm };
+        if (ftm && compareEpochs(promised, ftm.epoch) > 0) lookLater(thread);
+        return { ...next, promised };
       },
       // It obeys the FTM no more, and the FTM, which it hears, does not know: there has to be another one, above the promise.
       "epoch.unredeemed": (_state, thread) => thread.insert(op("liveness.read"), op("epoch.remind")),
@@ -159,4 +159,9 @@ export function epochPromise(node: string): Element {
       },
     },
   });
+}
+
+/** Whether the FTM of this epoch is an armor of the node. */
+function isAmong({ armors }: NodeReport, epoch: Epoch): boolean {
+  return armors.some(({ armor, generation }) => armor === "ftm" && generation?.epoch === epoch.number && generation.node === epoch.node);
 }

@@ -13,14 +13,19 @@ import { daemonOf, type TableCopy } from "../../armors/shapes.ts";
 
 const node = (id: string) => ({ id, name: id, address: `127.0.0.1:${id.charCodeAt(0)}`, draining: false, left: false });
 
-/** The daemon of node `b` that has promised epoch 7, has lost its checkpoint, and answers what it is asked. */
-function lostDaemon(memory: DataRecord | null) {
+/** The daemon of node `b` that has promised epoch 7, has lost its checkpoint but for these armors, and answers what it is asked. */
+function lostDaemon(memory: DataRecord | null, armors: readonly DataRecord[] = []) {
   const others = element({
     name: "others",
     version: 1,
     state: {},
-    handlers: Object.fromEntries(["ftm.changed", "gateway.peers"].map((name) => [name, () => {}])),
+    handlers: {
+      "ftm.changed": (_state, thread) => void followed.push(thread.payload["ftm"] as DataRecord),
+      "gateway.peers": () => {},
+      "armors.report": (_state, thread) => void (thread.payload["report"] = { armors }),
+    },
   });
+  const followed: DataRecord[] = [];
   const refused: string[] = [];
   const kernel = new Microkernel({
     armor: "daemon@b",
@@ -31,7 +36,7 @@ function lostDaemon(memory: DataRecord | null) {
   });
   kernel.step({ kind: "start", payload: {} }, 0);
   kernel.step({ kind: "local", op: "checkpoint.restored", payload: { complete: false, damage: [], epochSeen: 5, memory } }, 0);
-  return { kernel, refused };
+  return { kernel, refused, followed };
 }
 
 describe("a daemon that has lost its checkpoint", () => {
@@ -52,6 +57,16 @@ describe("a daemon that has lost its checkpoint", () => {
   test("knows no FTM if that ran on its own node: it does not run for it any more", () => {
     const { kernel } = lostDaemon({ ...memory, ftm: { ...memory.ftm, node: "b" } } as unknown as DataRecord);
     expect(kernel.state("epoch_promise")).toEqual({ promised: memory.promised, ftm: null });
+  });
+
+  test("follows an FTM of its own node that it has installed, though its announcement is among what was lost: nobody would tell that FTM of the new process", () => {
+    const own = { ...memory, ftm: { ...memory.ftm, node: "b" } } as unknown as DataRecord;
+    const installed = (epoch: number): DataRecord[] => [{ armor: "ftm", generation: { epoch, node: "a", counter: 0 } }];
+    const { kernel, followed } = lostDaemon(own, installed(7));
+    expect(kernel.state("epoch_promise")).toEqual({ promised: memory.promised, ftm: { ...memory.ftm, node: "b" } });
+    expect(followed).toEqual([{ ...memory.ftm, node: "b" }]);
+    // One before it does not count.
+    expect(lostDaemon(own, installed(6)).kernel.state("epoch_promise")).toMatchObject({ ftm: null });
   });
 
   test("promises far above everything it has heard of if nothing was written down", () => {
