@@ -112,7 +112,8 @@ const tasks = {
   campaign: ["bench/campaign/run.ts"],
   docs: ["build/elements_page.ts"],
   release: ["build/release.ts"],
-  sim: ["tests/sim/simulate.ts"],
+  sim: ["tests/sim/command.ts"],
+  "sim:soak": ["tests/sim/command.ts", "--soak"],
 };
 
 const [name = "", ...rest] = process.argv.slice(2);

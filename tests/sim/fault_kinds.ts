@@ -61,7 +61,7 @@ const machines: { readonly [name: string]: Doer } = {
   },
   "suspend": (faults) => {
     const { machine } = faults.anyNode();
-    if (!machine.on) return;
+    if (!machine.on || machine.suspended) return faults.miss();
     machine.suspended = true;
     faults.later(300 + faults.random.below(20_000), () => machine.wake());
   },
@@ -133,7 +133,7 @@ const operators: { readonly [name: string]: Doer } = {
   "planned-restart": (faults) => {
     const node = faults.anyNode();
     const guard = node.guardLock;
-    if (!guard?.alive || !node.managed) return;
+    if (!guard?.alive || !node.managed) return faults.miss();
     node.managed = false;
     guard.signal("SIGTERM");
     faults.later(4_000 + faults.random.below(8_000), () => {
@@ -143,7 +143,8 @@ const operators: { readonly [name: string]: Doer } = {
   },
   "node-down": (faults) => {
     const { nodes } = faults.cluster;
-    if (nodes.length >= 3 && !faults.workload.leaving) faults.workload.down(faults.anyNode());
+    if (nodes.length < 3 || faults.workload.leaving) return faults.miss();
+    faults.workload.down(faults.anyNode());
   },
 };
 

@@ -13,8 +13,9 @@ import type { Workload } from "./workload.ts";
 
 /** Faults of one run. */
 export class Faults {
-  /** What was done, for reports. */
+  /** What hit, for reports. */
   readonly done: string[] = [];
+  #missed = false;
   readonly random;
   /** Stopped until a time, to go on by themselves. */
   readonly #paused = new Set<SimProcess>();
@@ -59,14 +60,21 @@ export class Faults {
     this.do(this.kinds[this.random.below(this.kinds.length)]!);
     // Often alone, sometimes in the middle of another recovery.
     const soon = this.random.below(3) === 0;
-    this.later(soon ? this.random.below(800) : this.random.below(2 * this.pauseMs), () => this.#next());
+    this.later(this.random.below(soon ? Math.min(800, 2 * this.pauseMs) : 2 * this.pauseMs), () => this.#next());
   }
 
-  /** Do one now. */
+  /** Do one now; it counts if it hits. */
   do(kind: string): void {
-    this.done.push(`${this.cluster.clock.nowMs} ${kind}`);
+    const { nowMs } = this.cluster.clock;
     this.cluster.trace(`fault ${kind}`);
+    this.#missed = false;
     faultKinds[kind]!(this);
+    if (!this.#missed) this.done.push(`${nowMs} ${kind}`);
+  }
+
+  /** There is nothing to hit. */
+  miss(): void {
+    this.#missed = true;
   }
 
   later(delayMs: number, run: () => void): void {
@@ -82,8 +90,9 @@ export class Faults {
     const role = roles[this.random.below(roles.length)]!;
     const all = this.cluster.processes(role);
     const chosen = all[this.random.below(Math.max(1, all.length))];
-    if (chosen) this.cluster.trace(`fault at ${chosen.process.name} of ${chosen.node.name}, pid ${chosen.process.pid}`);
-    return chosen?.process;
+    if (!chosen) return void this.miss();
+    this.cluster.trace(`fault at ${chosen.process.name} of ${chosen.node.name}, pid ${chosen.process.pid}`);
+    return chosen.process;
   }
 
   pause(process: SimProcess | undefined, milliseconds: number): void {
@@ -105,6 +114,7 @@ export class Faults {
   }
 
   powerCut(node: SimNode, milliseconds: number): void {
+    if (!node.machine.on) return this.miss();
     this.cluster.trace(`fault: ${node.name} loses power for ${milliseconds}`);
     node.powerOff();
     this.later(milliseconds, () => {
@@ -116,14 +126,17 @@ export class Faults {
   /** Cut the ways between all pairs for which it holds. */
   between(cut: (a: SimNode, b: SimNode) => boolean, milliseconds: number): void {
     const { nodes, network } = this.cluster;
+    let hits = false;
     for (const a of nodes) {
       for (const b of nodes) {
         if (a !== b && cut(a, b)) {
+          hits = true;
           network.cut(a.name, b.name);
           this.cluster.trace(`fault: nothing gets from ${a.name} to ${b.name}`);
         }
       }
     }
+    if (!hits) return this.miss();
     this.later(milliseconds, () => this.heal());
   }
 

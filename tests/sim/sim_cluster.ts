@@ -25,6 +25,11 @@ import { SimNetwork } from "./sim_network.ts";
 import { SimNode, type SimWatch } from "./sim_node.ts";
 import { SimMachine, type SimProcess } from "./sim_processes.ts";
 
+/** First letters of ids. */
+const letters = "abcdefghijklmnopqrstuvwxyz";
+/** Nodes that a node is told to ask when it joins. */
+const joinMax = 8;
+
 /** A broken rule. */
 export class Violation extends Error {
   override readonly name = "Violation";
@@ -59,6 +64,7 @@ export class SimCluster {
   steps = 0;
   /** Who committed lately, for those who wonder why it is not quiet. */
   readonly lately: string[] = [];
+  readonly #byName: ReadonlyMap<string, SimNode>;
   readonly #hash: Hash = createHash("sha256");
   readonly #starts = new Map<string, number>();
   readonly #lives = new Map<SimProcess, Life>();
@@ -83,15 +89,16 @@ export class SimCluster {
     this.nodes = names.map((name, index) => {
       const machine = new SimMachine(name, this.clock, this.random);
       machine.misled = ({ pid }, signal) => fail("identities", `${signal} hits pid ${pid} of ${name}, which is no process of Armor`);
-      const join = index === 0 ? [] : names.slice(0, index).map((other) => `${other}:7000`);
+      const join = names.slice(0, Math.min(index, joinMax)).map((other) => `${other}:7000`);
       // Ids in another order than names.
-      const id = `${"kcxeqb"[index]}${name}`;
+      const id = `${letters[(index * 7 + 10) % letters.length]}${name}`;
       return new SimNode(name, id, machine, this.network, ports, this.random, join, watch);
     });
+    this.#byName = new Map(this.nodes.map((node) => [node.name, node]));
   }
 
   node(name: string): SimNode {
-    return this.nodes.find((one) => one.name === name)!;
+    return this.#byName.get(name)!;
   }
 
   /** Living processes of a role. */
