@@ -14,6 +14,7 @@ import { seededRandom } from "../core/random.ts";
 import { SubscriptionList } from "../core/subscription_list.ts";
 import { basicElements } from "../armors/elements/basic.ts";
 import { livenessPoll } from "../armors/elements/liveness_poll.ts";
+import type { Makeups } from "../armors/elements/makeups.ts";
 import type { View } from "../armors/elements/view.ts";
 import { daemonArmor } from "../armors/daemon_armor.ts";
 import { executionArmor } from "../armors/execution_armor.ts";
@@ -342,13 +343,14 @@ describe("the four components", () => {
   test("The fault-tolerance manager (FTM) initializes an Armor-based environment's working configuration, maintains registration information on all armor objects and application processes, and initiates recovery from armor and node failures.", () => {
     const world = ArmorWorld.ofTwoNodes();
     // Working configuration: the user started two daemons, the rest was installed by order of the FTM.
-    const { armors } = view(world);
+    const { armors, makeups } = view(world);
     expect(armors.map(({ armor, node, state }) => [armor, node, state]).sort()).toEqual([
       ["daemon@n1", "n1", "running"], ["daemon@n2", "n2", "running"], ["execution@n1", "n1", "running"], ["execution@n2", "n2", "running"],
       ["ftm", "n1", "running"], ["heartbeat", "n2", "running"],
     ]);
     // Registration: armors with their elements and ops, applications with their processes.
-    const listed = armors.find(({ armor }) => armor === "execution@n2")!.elements as { name: string; ops: string[] }[];
+    const { makeup } = armors.find(({ armor }) => armor === "execution@n2")!;
+    const listed = (makeups as Makeups).lists[makeup] as { name: string; ops: string[] }[];
     expect(listed.find(({ name }) => name === "instances")!.ops).toContain("instances.assign");
     submit(world, "web");
     world.advance(500);

@@ -12,16 +12,10 @@ import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { LivenessChange } from "./liveness_poll.ts";
 import type { TakeoverRequest } from "./takeover.ts";
-import type { View } from "./view.ts";
-
-type Known = { readonly id: string; readonly address: string; readonly state: string; readonly absent: boolean };
+import type { Follow } from "./view.ts";
 
 /** What the last FTM told: enough to replace it. */
-type State = {
-  readonly epoch: Epoch;
-  readonly nodes: readonly Known[];
-  readonly ftm: string;
-};
+type State = Follow;
 
 /** Subscribes to what the FTM says of itself and to what the poll finds. */
 export function ftmPoll(): Element {
@@ -61,12 +55,11 @@ export function ftmPoll(): Element {
         }
       },
       "heartbeat.follow": (state, thread) => {
-        const view = thread.payload["view"] as unknown as View;
-        const ftm = view.armors.find(({ armor }) => armor === "ftm")?.node ?? state.ftm;
-        const nodes = view.nodes.map(({ id, address, state: nodeState, absent }) => ({ id, address, state: nodeState, absent }));
-        const next = { epoch: view.epoch, nodes, ftm };
-        if (compareEpochs(view.epoch, state.epoch) > 0 || ftm !== state.ftm) {
-          thread.payload["ftm"] = { epoch: view.epoch, node: ftm };
+        const { epoch, nodes, ftm: node } = thread.payload["follow"] as unknown as Follow;
+        const ftm = node || state.ftm;
+        const next = { epoch, nodes, ftm };
+        if (compareEpochs(epoch, state.epoch) > 0 || ftm !== state.ftm) {
+          thread.payload["ftm"] = { epoch, node: ftm };
           thread.payload["unwatch"] = ["ftm"];
           watch(next, thread);
           thread.insert(op("ftm.changed"), op("liveness.unwatch"));

@@ -11,6 +11,7 @@ import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { NodeRegistration, NodeReport } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
+import { toldMakeups } from "./makeups.ts";
 import type { View } from "./view.ts";
 
 type Volatile = { readonly view: View | null };
@@ -67,7 +68,7 @@ export function gateway(): Element {
         delete thread.payload["view"];
         const before = thread.volatile.view;
         if (before && !isAsNew(view, before)) return;
-        thread.setVolatile({ view });
+        thread.setVolatile({ view: { ...view, makeups: toldMakeups(view, before) } });
         const nodes = Object.fromEntries(view.nodes.map(({ id, address }) => [id, address]));
         const armors: Record<string, string> = {};
         for (const { armor, node } of view.armors) if (!armor.includes("@") && node !== "") armors[armor] = node;

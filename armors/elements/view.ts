@@ -5,10 +5,11 @@
  * @module
  */
 import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
-import { type Element, element } from "../../core/element.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState, type NodeReport, type ShownInstance } from "../shapes.ts";
+import { type Makeups, type ShownArmor, withMakeups } from "./makeups.ts";
 import { ownArmors } from "./own_placement.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
 import type { FtmBegin } from "./takeover.ts";
@@ -21,7 +22,9 @@ export type View = {
   /** The FTM has no majority of the registered nodes. */
   readonly stale: boolean;
   readonly nodes: readonly { readonly id: string; readonly name: string; readonly address: string; readonly state: string; readonly absent: boolean }[];
-  readonly armors: readonly RegisteredArmor[];
+  readonly armors: readonly ShownArmor[];
+  /** What they are made of; the number alone where the receiver was told before. */
+  readonly makeups: Makeups | number;
   /** Names of armors of the user's own, by id. */
   readonly names: { readonly [armor: string]: string };
   readonly applications: readonly {
@@ -33,9 +36,22 @@ export type View = {
   }[];
 };
 
+/** Payload field `follow` of `heartbeat.follow`: what it takes to replace the FTM. */
+export type Follow = {
+  readonly epoch: Epoch;
+  readonly nodes: readonly { readonly id: string; readonly address: string; readonly state: string; readonly absent: boolean }[];
+  /** Node of the FTM; empty if it is not known. */
+  readonly ftm: string;
+};
+
+/** As the FTM keeps it. */
+type FullView = View & { readonly makeups: Makeups };
+
 type Volatile = {
-  readonly view: View | null;
-  readonly sent: ReadonlyMap<string, View>;
+  readonly view: FullView | null;
+  readonly sent: ReadonlyMap<string, FullView>;
+  /** What was sent to the heartbeat armor, and to which process. */
+  readonly followed: Data;
   /** By instance, what was shown before this FTM of nodes that are absent as planned. */
   readonly before: ReadonlyMap<string, ShownInstance>;
 };
@@ -50,7 +66,7 @@ export function view(): Element {
     name: "view",
     version: 1,
     state: {},
-    volatile: () => ({ view: null, sent: new Map(), before: new Map() }),
+    volatile: () => ({ view: null, sent: new Map(), followed: null, before: new Map() }),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { reports } = thread.payload["begin"] as unknown as FtmBegin;
@@ -65,21 +81,17 @@ export function view(): Element {
       "view.send": (_state, thread) => {
         const { sent, view: last, before } = thread.volatile;
         const view = build(thread.payload, last, before);
-        const next = new Map<string, View>();
+        const next = new Map<string, FullView>();
         for (const { id, state } of view.nodes) {
           if (state === "failed" || state === "left") continue;
-          const news = sent.get(id) !== view;
+          const told = sent.get(id);
+          const news = told !== view;
           const ops = [op("epoch.guard", daemonOf(id)), op("view.update", daemonOf(id))];
-          const payload = { epoch: view.epoch, view: view as unknown as Data };
+          const known = told?.makeups === view.makeups;
+          const payload = { epoch: view.epoch, view: (known ? { ...view, makeups: view.makeups.number } : view) as unknown as Data };
           if (!news || thread.send({ ops, payload, lane: "system" })) next.set(id, view);
         }
-        const heartbeat = view.armors.find(({ armor, state }) => armor === "heartbeat" && state === "running");
-        if (heartbeat && (sent.get("heartbeat") !== view || last !== view)) {
-          const payload = { epoch: view.epoch, view: view as unknown as Data };
-          thread.send({ ops: [op("epoch.guard", "heartbeat"), op("heartbeat.follow", "heartbeat")], payload, lane: "system" });
-          next.set("heartbeat", view);
-        } else if (heartbeat) next.set("heartbeat", view);
-        thread.setVolatile({ ...thread.volatile, view, sent: next });
+        thread.setVolatile({ ...thread.volatile, view, sent: next, followed: follow(thread, view) });
       },
       "view.tell": (_state, thread) => thread.insert(op("nodes.read"), op("table.read"), op("instances.read"), op("view.attach")),
       "view.attach": (_state, thread) => {
@@ -99,15 +111,30 @@ export function view(): Element {
   });
 }
 
-/** What the fields just read add up to; `last` itself if that says the same. */
-function build(payload: { readonly [field: string]: Data }, last: View | null, before: Volatile["before"]): View {
-  const number = last?.number ?? 0;
-  const view = viewOf(payload, number, before);
-  if (last && dataEqual(last as unknown as Data, view as unknown as Data)) return last;
-  return { ...view, number: number + 1 };
+/** Tell the heartbeat armor what is news to it. @returns What it has been told. */
+function follow({ send, volatile: { followed } }: Thread<Volatile>, { epoch, nodes, armors }: View): Data {
+  const heartbeat = armors.find(({ armor, state }) => armor === "heartbeat" && state === "running");
+  if (!heartbeat) return null;
+  const told: Follow = {
+    epoch,
+    nodes: nodes.map(({ id, address, state, absent }) => ({ id, address, state, absent })),
+    ftm: armors.find(({ armor }) => armor === "ftm")?.node ?? "",
+  };
+  const { node, pid, incarnation } = heartbeat;
+  const now = { told, by: { node, pid, incarnation } } as unknown as Data;
+  if (dataEqual(now, followed)) return followed;
+  const ops = [op("epoch.guard", "heartbeat"), op("heartbeat.follow", "heartbeat")];
+  return send({ ops, payload: { epoch, follow: told as unknown as Data }, lane: "system" }) ? now : null;
 }
 
-function viewOf(payload: { readonly [field: string]: Data }, number: number, before: Volatile["before"]): View {
+/** What the fields just read add up to; `last` itself if that says the same. */
+function build(payload: { readonly [field: string]: Data }, last: FullView | null, before: Volatile["before"]): FullView {
+  const view = viewOf(payload, last, before);
+  if (last && dataEqual(last as unknown as Data, view as unknown as Data)) return last;
+  return { ...view, number: view.number + 1 };
+}
+
+function viewOf(payload: { readonly [field: string]: Data }, last: FullView | null, before: Volatile["before"]): FullView {
   const nodes = payload["nodes"] as unknown as readonly NodeView[];
   const armors = payload["armors"] as unknown as readonly RegisteredArmor[];
   const table = payload["table"] as { readonly [key: string]: Data };
@@ -118,11 +145,11 @@ function viewOf(payload: { readonly [field: string]: Data }, number: number, bef
   const missing = own.filter(({ id }) => !armors.some(({ armor }) => armor === id)).map(({ id }) => unplaced(id));
   return {
     epoch: payload["epoch"] as Epoch,
-    number,
+    number: last?.number ?? 0,
     stale: !hasMajority(nodes),
     nodes: nodes.filter(({ replaced, state }) => !replaced || state === "draining")
       .map((node) => ({ id: node.id, name: node.name, address: node.address, state: node.state, absent: isAbsent(node) })),
-    armors: [...armors, ...missing],
+    ...withMakeups([...armors, ...missing], last?.makeups),
     names: Object.fromEntries(own.map(({ id, name }) => [id, name])),
     applications: entries.map((entry) => {
       const { application: { name }, desired, revision } = entry;

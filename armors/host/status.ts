@@ -32,7 +32,9 @@ export function statusDocument({ kernel, node, cluster, nowMs, self }: StatusOpt
   const live = kernel.volatile("local_armors") as { live: { [armor: string]: { state: string } } };
   const kept = kernel.state("local_armors") as { [armor: string]: { process: { pid: number } | null; failed: boolean } };
 
-  const armors = (view?.armors ?? [{ ...self, node: node.id }]).map((armor) => {
+  const lists = typeof view?.makeups === "object" ? view.makeups.lists : [];
+  const seen = view?.armors.map(({ makeup, ...armor }) => ({ ...armor, elements: lists[makeup] ?? [] }));
+  const armors = (seen ?? [{ ...self, node: node.id }]).map((armor) => {
     // Of its own armors a daemon knows more than the FTM may have heard.
     const local = armor.node === node.id && live.live[armor.armor];
     const own = local ? { state: kept[armor.armor]?.failed ? "failed" : local.state, pid: kept[armor.armor]?.process?.pid ?? null } : {};

@@ -13,14 +13,14 @@ const epoch = { number: 2, node: "a" };
 const nodes = [{ id: "a", name: "n1", address: "127.0.0.1:1", state: "alive", reported: true, plannedUntilMs: 0 }];
 
 /** An FTM whose table is what `table` returns; `present` are the nodes, `reports` what daemons told it when it began. */
-function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = nodes, reports: readonly Data[] = []) {
+function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = nodes, reports: readonly Data[] = [], armors: () => readonly Data[] = () => []) {
   const others = element({
     name: "others",
     version: 1,
     state: {},
     handlers: {
       "nodes.read": (_state, thread) => {
-        Object.assign(thread.payload, { nodes: present, armors: [], epoch });
+        Object.assign(thread.payload, { nodes: present, armors: armors(), epoch });
       },
       "table.read": (_state, thread) => {
         thread.payload["table"] = table();
@@ -28,6 +28,7 @@ function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = no
       "instances.read": (_state, thread) => {
         Object.assign(thread.payload, { instances: {}, placed: {} });
       },
+      round: (_state, thread) => thread.insert(op("nodes.read"), op("table.read"), op("view.publish")),
       acknowledge: (_state, thread) => thread.insert(op("view.tell"), op("operator.answer", "daemon@a")),
     },
   });
@@ -38,7 +39,8 @@ function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = no
     const { commits } = kernel.step({ kind: "local", op: name, payload: { node: "a" } }, 1_100);
     return commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
   };
-  return { acknowledge: () => run("acknowledge") };
+  const restarted = (node: string): void => void kernel.step({ kind: "local", op: "armors.told", payload: { node } }, 1_100);
+  return { acknowledge: () => run("acknowledge"), round: () => run("round"), restarted };
 }
 
 const entry = { serial: "1", application: { name: "web", instances: 1 }, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] };
@@ -58,6 +60,33 @@ test("an acknowledgement travels with the view that shows the change, before the
   expect((acknowledge()[0]!.payload["view"] as unknown as View).number).toBe(next.number);
 });
 
+const running = (armor: string, pid: number) => ({ armor, role: "own", node: "a", pid, state: "running", incarnation: { placement: 1, restart: 0 }, generation: null, elements: [{ name: "one", version: 1, ops: ["x"] }] });
+
+test("what armors are made of travels once, and again to a daemon that has restarted", () => {
+  let pid = 1;
+  const { round, restarted } = ftm(() => ({}), nodes, [], () => [running("x", pid), running("y", 9)]);
+  const sent = (): unknown[] => round().map(({ payload }) => (payload["view"] as unknown as View).makeups);
+  expect(sent()).toEqual([{ number: 1, lists: [[{ name: "one", version: 1, ops: ["x"] }]] }]);
+  expect(sent()).toEqual([]);
+  pid += 1;
+  expect(sent()).toEqual([1]);
+  restarted("a");
+  expect(sent()).toMatchObject([{ number: 1 }]);
+});
+
+test("the heartbeat armor is told of the nodes and of the FTM, when one of them changes or it is another process", () => {
+  let heart = running("heartbeat", 1);
+  let other = 1;
+  const { round } = ftm(() => ({}), nodes, [], () => [running("ftm", 5), heart, running("x", other)]);
+  const told = (): unknown[] => round().filter(({ to }) => to === "heartbeat").map(({ payload }) => payload["follow"]);
+  const follow = { epoch, ftm: "a", nodes: [{ id: "a", address: "127.0.0.1:1", state: "alive", absent: false }] };
+  expect(told()).toEqual([follow]);
+  other += 1;
+  expect(told()).toEqual([]);
+  heart = running("heartbeat", 2);
+  expect(told()).toEqual([follow]);
+});
+
 test("a daemon keeps the newest view, in whatever order they arrive, and none from before its promise", () => {
   const others = element({
     name: "others",
@@ -72,7 +101,7 @@ test("a daemon keeps the newest view, in whatever order they arrive, and none fr
   });
   const kernel = new Microkernel({ armor: "daemon@a", generation: { epoch: 2, node: "a", counter: 0 }, elements: [gateway(), others], random: seededRandom(1) });
   const take = (epochNumber: number, number: number): string => {
-    const given: View = { epoch: { number: epochNumber, node: "a" }, number, stale: false, nodes: [], armors: [], names: {}, applications: [] };
+    const given: View = { epoch: { number: epochNumber, node: "a" }, number, stale: false, nodes: [], armors: [], makeups: 0, names: {}, applications: [] };
     kernel.step({ kind: "local", op: "view.offer", payload: { view: given as unknown as Data } }, 1_000);
     const { view: kept } = kernel.volatile("gateway") as { view: View | null };
     return kept ? `${kept.epoch.number}.${kept.number}` : "none";
