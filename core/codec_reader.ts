@@ -119,41 +119,40 @@ function readSimple(first: number): unknown {
   }
 }
 
-/** Short ASCII texts read before, by hash: keys and names recur. */
-const texts: (string | undefined)[] = new Array(1_024);
-const cachedTextBytes = 32;
+/** Short ASCII texts read before, by a few of their bytes: keys and names recur. */
+const texts: (string | undefined)[] = new Array(4_096);
+const cachedTextBytes = 40;
 
 function readText(length: number): string {
   if (length > end - position) return undecodable("it ends inside a text");
   const start = position;
   position += length;
-  if (length <= cachedTextBytes) {
-    let hash = length;
-    let bits = 0;
-    for (let i = start; i < position; i++) {
-      const byte = source[i] as number;
-      bits |= byte;
-      hash = (hash * 31 + byte) | 0;
-    }
-    if (bits < 128) {
-      const known = texts[hash & 1_023];
-      if (known !== undefined && known.length === length && sameText(known, start)) return known;
-      let text = "";
-      for (let i = start; i < position; i++) text += String.fromCharCode(source[i] as number);
-      texts[hash & 1_023] = text;
-      return text;
-    }
-  }
+  if (length === 0) return "";
+  if (length > cachedTextBytes) return readUtf8(start);
+  const last = source[position - 1] as number;
+  const middle = source[start + (length >> 1)] as number;
+  const late = source[position - 1 - (length >> 2)] as number;
+  const slot = (length + (source[start] as number) * 31 + middle * 131 + late * 523 + last * 1_031) & 4_095;
+  const known = texts[slot];
+  if (known !== undefined && known.length === length && isText(known, start)) return known;
+  const text = readUtf8(start);
+  // As many characters as bytes: one byte each, and equal to its character.
+  if (text.length === length) texts[slot] = text;
+  return text;
+}
+
+function isText(text: string, start: number): boolean {
+  for (let i = text.length - 1; i >= 0; i--) if (text.charCodeAt(i) !== source[start + i]) return false;
+  return true;
+}
+
+/** The text from there to `position`. */
+function readUtf8(start: number): string {
   try {
     return utf8.decode(source.subarray(start, position));
   } catch (cause) {
     throw new CodecError("undecodable", "Cannot decode bytes: a text is not UTF-8", { cause });
   }
-}
-
-function sameText(text: string, start: number): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== source[start + i]) return false;
-  return true;
 }
 
 function undecodable(reason: string): never {
