@@ -138,7 +138,7 @@ const operators: { readonly [name: string]: Doer } = {
     guard.signal("SIGTERM");
     faults.later(4_000 + faults.random.below(8_000), () => {
       node.managed = true;
-      if (node.machine.on && !node.guardLock?.alive) node.startGuard();
+      if (node.machine.on) node.startGuard();
     });
   },
   "node-down": (faults) => {

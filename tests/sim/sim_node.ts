@@ -54,6 +54,8 @@ export class SimNode {
   readonly bootstrap: boolean;
   /** A service manager keeps the guard running. */
   managed = true;
+  /** The guard that the service manager started. */
+  #service: SimProcess | undefined;
   /** No program can be started here: its file is away for a while. */
   programsMissing = false;
 
@@ -102,9 +104,11 @@ export class SimNode {
     this.daemon = undefined;
   }
 
-  /** As an operator or a service manager does. */
+  /** As an operator or a service manager does; one that was started by a daemon has to make room. */
   startGuard(): void {
+    if (this.#service?.alive) return;
     const guard = startSimGuard(this, true);
+    this.#service = guard;
     // Restart=always, but only after a failure.
     guard.onDeath.push(() => {
       if (this.managed && guard.exit?.code !== 0) this.machine.clock.at(this.machine.clock.nowMs + 100, () => this.machine.on && this.startGuard());
