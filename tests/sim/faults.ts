@@ -47,8 +47,8 @@ export class Faults {
       node.programsMissing = false;
       node.machine.slowMs = 0;
       node.machine.wake();
-      // A guard that hung and a daemon that died before it had noticed: only a watchdog of the system helps, or a person.
-      if (node.guardLock?.stopped && !node.daemonLock?.alive) node.guardLock.signal("SIGKILL");
+      // A guard that hung before it had a daemon, or whose daemon died before it had noticed: only a watchdog of the system helps, or a person.
+      for (const guard of node.machine.all("guard")) if (guard.stopped && !node.daemonLock?.alive) guard.signal("SIGKILL");
       node.disk.syncMaxMs = 4;
       node.powerOn();
     }

@@ -8,7 +8,7 @@ import { scenarios } from "./scenarios/found.ts";
 import { simulate } from "./simulate.ts";
 
 /** Found nothing wrong when they were chosen; `npm run sim` tries others. */
-const seeds = [3, 8, 14, 16];
+const seeds = [3, 8, 16];
 
 describe("simulated cluster", () => {
   for (const seed of seeds) {

@@ -44,8 +44,8 @@ export interface RunOptions {
 const convergeWithinMs = 20_000;
 /** And then be quiet this long. */
 const quietMs = 5_000;
-/** Longer than every deadline: what was sent to a node that has left turns round. */
-const settleMs = 6_000;
+/** Longer than every deadline: what was sent to a node that has left turns round. And programs that were restarted have run long enough. */
+const settleMs = restartDefaults.resetAfterMs + 1_000;
 /** An operator's last command may still be under way. */
 const answersWithinMs = 10_000;
 const lookEveryMs = 100;
