@@ -247,8 +247,9 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
     setLive(thread, armor, { state: "recovering", elements: null, lostAtMs: thread.nowMs });
     tell(thread);
     const next: Kept = { ...kept, process: null, failed: failed === true };
+    // Who is known to be gone is not waited for; an FTM is not started again in its epoch.
+    thread.cancel(`register ${armor}`);
     if (next.failed) {
-      thread.cancel(`register ${armor}`);
       thread.event({ kind: "armor.failed", subject: armor, node, cause: "its state is bad: it died again and again with nothing in hand" });
       thread.after(`retry ${armor}`, timing.failedRetryMs, "armor.retry", { armor });
     }

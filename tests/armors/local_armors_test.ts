@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
+import { timing } from "../../core/limits.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
 import { localArmors } from "../../armors/elements/local_armors.ts";
@@ -37,4 +38,18 @@ test("a registered armor that is silent is killed", () => {
   const node = daemon();
   node.register();
   expect(node.silent()).toContain("process.kill");
+});
+
+test("an FTM that is gone after a restart of its daemon is never started again in its epoch, however long a takeover takes", () => {
+  const elements = [localArmors("a"), others];
+  const options = { armor: "daemon@a", generation, random: seededRandom(1), eventSink: "daemon@a" };
+  const before = new Microkernel({ ...options, elements });
+  before.step({ kind: "start", payload: {} }, 1_000);
+  before.step({ kind: "local", op: "armor.install", payload: { install: { armor: "ftm", role: "ftm", placement: 2, generation, begin: { epoch: 2 } } } }, 1_000);
+  // Its power was cut before it was registered durably.
+  const kernel = new Microkernel({ ...options, elements, restored: { snapshot: before.snapshot(), records: [] } });
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  kernel.step({ kind: "local", op: "armor.gone", payload: { armor: "ftm", process: null, cause: "found dead" } }, 1_000);
+  const { commands } = kernel.step({ kind: "tick" }, 1_000 + 10 * timing.registerWithinMs);
+  expect(commands.map(({ kind }) => kind)).not.toContain("armor.spawn");
 });

@@ -31,4 +31,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 726, found: "a shim was stopped before it had started its program and its execution armor died; the next one waited for the program for ever" },
   { seed: 92, found: "a node lost power between hearing of its cluster and being registered there; it never asked again" },
   { seed: 7, nodes: 2, found: "an application was submitted again on one of two nodes that were apart; the removal before it, which both had, counted for more on the other" },
+  { seed: 14, found: "a daemon whose power was cut before its FTM was registered durably found it dead, and started it again in its epoch while a takeover went on" },
 ];
