@@ -74,14 +74,16 @@ export const timing = {
   probeWithinMs: 210,
   /** Wait for promises beyond the majority in a takeover. */
   takeoverGatherMs: 500,
-  /** A takeover whose FTM has not announced itself by then is tried again. */
+  /** A takeover whose FTM has not announced itself by then is tried again; the next ones get twice as long, up to the second: a slow machine starts its FTM in the end. */
   takeoverRetryMs: 3_000,
+  takeoverRetryMsMax: 12_000,
   /** An FTM unheard for this long may be voted out. */
   ftmHeardMs: 1_000,
   /** Acknowledgement of an operator's change, then `unknown`. */
   operatorDeadlineMs: 5_000,
-  /** An armor that does not register within this time after its start is started again. */
+  /** An armor that does not register within this time after its start is started again, and gets twice as long, up to the second. */
   registerWithinMs: 5_000,
+  registerWithinMsMax: 40_000,
   /** An armor that lasts this long after its start, and has made a commit, is not dying of what it restored. */
   settledAfterMs: 5_000,
   /** How often a daemon looks for room to make its ballast whole again, and whether it is. */

@@ -66,3 +66,13 @@ export function decideRestart(
     history: { inRow: inRow + 1, recentAgesMs: recentAgesMs.map((age, index) => index + 1 < recentAgesMs.length ? age + delayMs : 0) },
   };
 }
+
+/**
+ * How long the next try may take: twice as long as the one before, which took too
+ * long. So on a slow or busy machine some try does succeed.
+ *
+ * @param failures Tries in a row that took too long.
+ */
+export function patienceMs(firstMs: number, failures: number, maxMs: number): number {
+  return Math.min(firstMs * 2 ** failures, maxMs);
+}

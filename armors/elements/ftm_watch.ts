@@ -10,13 +10,14 @@ import { type Element, element, type Thread } from "../../core/element.ts";
 import { type Epoch, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
+import { patienceMs } from "../../core/restart_policy.ts";
 import type { NodeRegistration, NodeReport } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 import type { LivenessChange } from "./liveness_poll.ts";
 import type { TakeoverRequest } from "./takeover.ts";
 
-/** `ftm`: its node, as announced; a view may still tell of one before it. */
-type Volatile = { readonly ftm: string | null; readonly gone: Epoch | null; readonly silent: boolean; readonly heartbeat: string | null; readonly dead: readonly string[]; readonly absent: readonly string[]; readonly startedMs: number };
+/** `ftm`: its node, as announced; a view may still tell of one before it. `prepared`: promises asked for since. */
+type Volatile = { readonly ftm: string | null; readonly gone: Epoch | null; readonly silent: boolean; readonly heartbeat: string | null; readonly dead: readonly string[]; readonly absent: readonly string[]; readonly startedMs: number; readonly prepared: number };
 
 /** The heartbeat armor has this long to begin before a daemon leads; longer when nobody testifies. */
 const heartbeatActsWithinMs = 600;
@@ -40,7 +41,7 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
     name: "ftm_watch",
     version: 1,
     state: {},
-    volatile: () => ({ ftm: null, gone: null, silent: false, heartbeat: null, dead: [], absent: [], startedMs: 0 }),
+    volatile: () => ({ ftm: null, gone: null, silent: false, heartbeat: null, dead: [], absent: [], startedMs: 0, prepared: 0 }),
     handlers: {
       "armor.started": (_state, thread) => {
         thread.setVolatile({ ...thread.volatile, startedMs: thread.nowMs });
@@ -58,7 +59,7 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
       "ftm.changed": (_state, thread) => {
         const ftm = thread.payload["ftm"] as FtmLocation;
         thread.cancel("lead");
-        thread.setVolatile({ ...thread.volatile, ftm: ftm.node, gone: null, silent: false });
+        thread.setVolatile({ ...thread.volatile, ftm: ftm.node, gone: null, silent: false, prepared: 0 });
         if (ftm.node === node.id) return;
         thread.insert(op("table.read"), op("ftm.follow"));
       },
@@ -100,8 +101,10 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         }
       },
       "epoch.prepare": (_state, thread) => {
+        const { gone, silent, prepared } = thread.volatile;
+        thread.setVolatile({ ...thread.volatile, prepared: prepared + 1 });
         // Somebody leads: give him time before doing it too.
-        if (thread.volatile.gone !== null || thread.volatile.silent) lead(thread, timing.takeoverRetryMs + thread.random.below(1_000));
+        if (gone !== null || silent) lead(thread, patienceMs(timing.takeoverRetryMs, prepared, timing.takeoverRetryMsMax) + thread.random.below(1_000));
       },
       "ftm.lead": (_state, thread) => {
         thread.insert(op("epoch.read"), op("table.read"), op("ftm.lead-takeover"));

@@ -13,6 +13,7 @@ import { timing } from "../../core/limits.ts";
 import { type ArmorId, op } from "../../core/micro_operation.ts";
 import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
+import { patienceMs } from "../../core/restart_policy.ts";
 import type { ArmorReport, ArmorState, Incarnation, LocalArmor, NodeReport, Role } from "../shapes.ts";
 import { daemonOf } from "../shapes.ts";
 import { wrongArmors } from "./state_checks.ts";
@@ -32,10 +33,13 @@ export type InstallOrder = {
 
 type Kept = LocalArmor & { readonly begin: DataRecord | null };
 type State = { readonly [armor: ArmorId]: Kept };
-type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly generation: Generation | null; readonly lostAtMs: number | undefined };
+/** `late`: starts in a row that did not register in time. */
+type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly generation: Generation | null; readonly lostAtMs: number | undefined; readonly late: number };
 /** `self` is the daemon's own entry, as its host describes it. */
 type Volatile = { readonly live: { readonly [armor: ArmorId]: Live }; readonly self: ArmorReport | null };
 type Local = Thread<Volatile>;
+
+const unseen: Live = { state: "starting", elements: null, generation: null, lostAtMs: undefined, late: 0 };
 
 /** How long the FTM may take to order a reinstallation before the daemon does it alone. */
 const orderWithinMs = 300;
@@ -43,15 +47,16 @@ const orderWithinMs = 300;
 /** The armors of one node, by its daemon. `allowElements`: it takes elements by message. */
 export function localArmors(node: string, allowElements: boolean = false): Element {
   const setLive = (thread: Local, armor: ArmorId, live: Partial<Live>): void => {
-    const before = thread.volatile.live[armor] ?? { state: "starting", elements: null, generation: null, lostAtMs: undefined };
+    const before = thread.volatile.live[armor] ?? unseen;
     thread.setVolatile({ ...thread.volatile, live: { ...thread.volatile.live, [armor]: { ...before, ...live } } });
   };
 
   const spawn = (thread: Local, kept: Kept, reset = false): Kept => {
     const { armor, role, incarnation, generation } = kept;
     thread.command({ kind: "armor.spawn", args: { armor, role, incarnation, generation, process: kept.process, reset } });
-    thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
     setLive(thread, armor, { state: "starting", elements: null });
+    const { late } = thread.volatile.live[armor]!;
+    thread.after(`register ${armor}`, patienceMs(timing.registerWithinMs, late, timing.registerWithinMsMax), "armor.register-late", { armor });
     return { ...kept, process: null };
   };
 
@@ -87,7 +92,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         const live: Record<ArmorId, Live> = {};
         for (const { armor, process, role } of Object.values(state)) {
           // Most likely it runs, and only has to find its new daemon: nobody may start another meanwhile.
-          live[armor] = { state: "starting", elements: null, generation: null, lostAtMs: undefined };
+          live[armor] = unseen;
           thread.command({ kind: "process.watch", args: { armor, role, process } });
           thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
         }
@@ -141,7 +146,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         if (!kept) return;
         const before = thread.volatile.live[armor];
         thread.cancel(`register ${armor}`);
-        setLive(thread, armor, { state: "running", elements, generation, lostAtMs: undefined });
+        setLive(thread, armor, { state: "running", elements, generation, lostAtMs: undefined, late: 0 });
         if (before?.lostAtMs !== undefined) {
           thread.event({ kind: "armor.recovered", subject: armor, node, durationMs: thread.nowMs - before.lostAtMs });
         }
@@ -171,6 +176,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         const kept = state[armor];
         if (!kept || thread.volatile.live[armor]?.state === "running") return;
         thread.event({ kind: "armor.hung", subject: armor, node, cause: "did not register", detectedBy: thread.self });
+        setLive(thread, armor, { late: (thread.volatile.live[armor]?.late ?? 0) + 1 });
         if (kept.process) thread.command({ kind: "process.kill", args: { armor, process: kept.process } });
         else return { ...state, [armor]: restart(thread, kept) };
         return;

@@ -16,6 +16,7 @@ import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { Payload } from "../../core/payload.ts";
+import { patienceMs } from "../../core/restart_policy.ts";
 import { daemonOf, type NodeRegistration, type NodeReport, quorum, type TableCopy } from "../shapes.ts";
 import type { FtmLocation, Vote } from "./epoch_promise.ts";
 import type { InstallOrder } from "./local_armors.ts";
@@ -66,12 +67,13 @@ type Attempt = {
   readonly installed: boolean;
 };
 
-type Volatile = { readonly attempt: Attempt | null; readonly tries: number };
+/** `installs`: orders to install an FTM since one was last heard of. */
+type Volatile = { readonly attempt: Attempt | null; readonly tries: number; readonly installs: number };
+type Leading = Thread<Volatile>;
 
 /** Another daemon's look at a silent FTM may end a while after the leader's: so many polls, the pause doubling, until it is believed that it hears it. */
 const pollsAtOnce = 5;
 const pollAgainMs = 100;
-type Leading = Thread<Volatile>;
 
 /** @param node Node of the armor that leads. */
 export function takeover(node: string): Element {
@@ -81,7 +83,7 @@ export function takeover(node: string): Element {
     const empty = { polled: {}, reports: {}, refused: {}, preparing: false, installed: false };
     const attempt: Attempt = { request, epoch, startedMs: thread.nowMs, ...empty };
     ask(thread, request.nodes, "epoch.poll", "takeover.polled", { gone: request.gone, round });
-    thread.setVolatile({ attempt, tries: round });
+    thread.setVolatile({ ...thread.volatile, attempt, tries: round });
     thread.after("decide", request.patient ? timing.coldStartWaitMs : timing.takeoverGatherMs, "takeover.decide");
   };
 
@@ -133,8 +135,9 @@ export function takeover(node: string): Element {
       lane: "system",
       deadlineMs: timing.takeoverRetryMs,
     });
-    thread.setVolatile({ ...thread.volatile, attempt: { ...attempt, installed: true } });
-    thread.after("decide", timing.takeoverRetryMs, "takeover.retry");
+    const { installs } = thread.volatile;
+    thread.setVolatile({ ...thread.volatile, attempt: { ...attempt, installed: true }, installs: installs + 1 });
+    thread.after("decide", patienceMs(timing.takeoverRetryMs, installs, timing.takeoverRetryMsMax), "takeover.retry");
   };
 
   const retry = (thread: Leading, attempt: Attempt): void => {
@@ -155,7 +158,7 @@ export function takeover(node: string): Element {
     name: "takeover",
     version: 1,
     state: {},
-    volatile: () => ({ attempt: null, tries: 0 }),
+    volatile: () => ({ attempt: null, tries: 0, installs: 0 }),
     handlers: {
       "takeover.begin": (_state, thread) => {
         if (thread.volatile.attempt) return;
@@ -205,7 +208,7 @@ export function takeover(node: string): Element {
         if (attempt?.preparing && compareEpochs(ftm.epoch, attempt.epoch) < 0) return;
         if (attempt?.request.gone && compareEpochs(ftm.epoch, attempt.request.gone) <= 0) return;
         thread.cancel("decide");
-        thread.setVolatile({ attempt: null, tries: 0 });
+        thread.setVolatile({ attempt: null, tries: 0, installs: 0 });
       },
     },
   });

@@ -53,3 +53,35 @@ test("an FTM that is gone after a restart of its daemon is never started again i
   const { commands } = kernel.step({ kind: "tick" }, 1_000 + 10 * timing.registerWithinMs);
   expect(commands.map(({ kind }) => kind)).not.toContain("armor.spawn");
 });
+
+test("an armor that needs longer than others to start gets it in the end, and the next one no less than at first", () => {
+  const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@b" });
+  let nowMs = 0;
+  const local = (op: string, payload: Record<string, unknown>): string[] =>
+    kernel.step({ kind: "local", op, payload: payload as Record<string, Data> }, nowMs).commands.map(({ kind }) => kind);
+  const until = (kind: string): void => {
+    for (const endMs = nowMs + 60_000; nowMs < endMs;) {
+      nowMs += 50;
+      if (kernel.step({ kind: "tick" }, nowMs).commands.some((command) => command.kind === kind)) return;
+    }
+    throw new Error(`no ${kind}`);
+  };
+  /** It is started and never registers. @returns When it is killed. */
+  const killedAfterMs = (): number => {
+    local("armor.spawned", { armor: "execution@a", process });
+    const startMs = nowMs;
+    until("process.kill");
+    const tookMs = nowMs - startMs;
+    local("armor.gone", { armor: "execution@a", process, cause: "killed: hung" });
+    until("armor.spawn");
+    return tookMs;
+  };
+  kernel.step({ kind: "start", payload: {} }, nowMs);
+  local("armor.install", { install: { armor: "execution@a", role: "execution", placement: 2, generation, begin: null } });
+  expect([killedAfterMs(), killedAfterMs(), killedAfterMs(), killedAfterMs(), killedAfterMs()]).toEqual([5_000, 10_000, 20_000, 40_000, 40_000]);
+  local("armor.spawned", { armor: "execution@a", process });
+  local("armor.registered", { armor: "execution@a", process, generation, elements: [] });
+  local("armor.gone", { armor: "execution@a", process, cause: "status 70" });
+  until("armor.spawn");
+  expect(killedAfterMs()).toBe(5_000);
+});

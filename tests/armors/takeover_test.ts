@@ -147,3 +147,40 @@ test("a daemon that hears the FTM is believed after five polls", () => {
   expect(installed()).toEqual([]);
   expect(pollsOfB()).toBe(5);
 });
+
+test("each FTM that does not announce itself in time has a more patient successor, until one does", () => {
+  const network = new KernelNetwork(1);
+  const installs: number[] = [];
+  const world = element({
+    name: "world",
+    version: 1,
+    state: {},
+    handlers: {
+      "epoch.poll": (_state, thread) => void (thread.payload["vote"] = { promised: true, epoch }),
+      "epoch.prepare": (_state, thread) => {
+        thread.payload["vote"] = { promised: true, epoch: thread.payload["epoch"]! };
+        const table = { version: { epoch, sequence: 3 }, lineage: [], entries: { "node:a": registration("a") } };
+        thread.payload["report"] = { node: "a", armors: [], table, allowElements: false } satisfies NodeReport as unknown as Data;
+      },
+      "epoch.guard": () => {},
+      "armor.install": (_state, thread) => void installs.push(thread.nowMs),
+    },
+  });
+  network.add("daemon@a", [takeover("a"), world]);
+  const begin = (seen: Epoch): void => {
+    const request: TakeoverRequest = { cause: "silent", nodes: ["a"], seen, from: "", gone: null, dead: [], patient: false, avoid: [] };
+    network.local("daemon@a", "takeover.begin", { takeover: request as unknown as Data });
+  };
+  /** Between installations, in whole threes of seconds. */
+  const pauses = (): number[] => installs.slice(1).map((at, index) => Math.floor((at - installs[index]!) / 3_000));
+  begin(epoch);
+  network.advance(50_000);
+  expect(pauses().slice(0, 4)).toEqual([1, 2, 4, 4]);
+  // One has come up; when it is lost, the next takeover is as quick as the first.
+  const up = { number: 100, node: "a" };
+  network.local("daemon@a", "ftm.changed", { ftm: { epoch: up, node: "a" } });
+  installs.length = 0;
+  begin(up);
+  network.advance(5_000);
+  expect(pauses()).toEqual([1]);
+});

@@ -16,6 +16,8 @@ const relations: Record<string, [left: number, right: number]> = {
     2_500,
   ],
   "a takeover gathers before it is tried again": [timing.takeoverGatherMs, timing.takeoverRetryMs],
+  "a takeover grows more patient": [timing.takeoverRetryMs, timing.takeoverRetryMsMax],
+  "an armor that starts slowly gets more time": [timing.registerWithinMs, timing.registerWithinMsMax],
   "an operator hears before a takeover is overdue twice": [timing.takeoverRetryMs, timing.operatorDeadlineMs],
   "a planned absence outlasts the wait of a cold start": [timing.coldStartWaitMs, timing.plannedAbsenceMs],
   "a stopped program is a hang sooner than an armor is": [timing.stoppedIsHungMs, timing.heartbeatIntervalMs * (timing.heartbeatMisses + 1)],
