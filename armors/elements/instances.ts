@@ -129,6 +129,7 @@ export function instances(node: string): Element {
     handlers: {
       "armor.started": (state, thread) => {
         thread.setVolatile({ ...thread.volatile, boot: String(thread.payload["bootId"] ?? "") });
+        let next = state;
         for (const instance of Object.values(state)) {
           const { order, launch: number, boot } = instance;
           if (live(instance.state)) {
@@ -137,9 +138,12 @@ export function instances(node: string): Element {
           }
           settleLater(thread, instance);
           const again = instance.state === "restarting" ? restartDefaults.firstDelayMs : instance.cannot !== "" ? restartDefaults.delayCapMs : undefined;
-          if (again !== undefined) thread.after(`restart ${order.id}`, again, "instance.restart", { id: order.id, launch: number });
+          if (again === undefined) continue;
+          if (isOfThisBoot(thread, instance)) thread.after(`restart ${order.id}`, again, "instance.restart", { id: order.id, launch: number });
+          else next = put(next, order.id, { ...instance, state: "pending" });
         }
         thread.after("tell", 0, "instances.tell", { started: true });
+        return next;
       },
       "instances.assign": (state, thread) => {
         const orders = thread.payload["instances"] as unknown as InstanceOrder[];
@@ -262,6 +266,11 @@ export function instances(node: string): Element {
     },
   });
 
+  /** If not, the machine has restarted: nothing runs again without the FTM's order. */
+  function isOfThisBoot(thread: Executing, { boot }: Instance): boolean {
+    return boot === thread.volatile.boot;
+  }
+
   /** What starts next is not its recovery. */
   function forgetFailure(thread: Executing, id: string): void {
     if (thread.volatile.failedMs[id] === undefined) return;
@@ -284,7 +293,7 @@ export function instances(node: string): Element {
     const done: Instance = { ...instance, process: null };
     if (afterwards !== "policy") forgetFailure(thread, order.id);
     if (afterwards === "forget") return undefined;
-    if (afterwards === "start") return launch(thread, done);
+    if (afterwards === "start") return isOfThisBoot(thread, instance) ? launch(thread, done) : { ...done, state: "pending" };
     if (afterwards === "stay") return { ...done, state: "stopped" };
     if (order.application.kind === "job") {
       if (status === 0) {
@@ -310,7 +319,7 @@ export function instances(node: string): Element {
     const next: Instance = { ...done, restarts: instance.restarts + 1, history, crashLoop };
     if (thread.payload["adopted"] === true) {
       // It ended while nobody watched: perhaps the FTM has moved it meanwhile.
-      thread.after(`restart ${order.id}`, orderWithinMs, "instance.restart", { id: order.id, launch: instance.launch });
+      if (isOfThisBoot(thread, instance)) thread.after(`restart ${order.id}`, orderWithinMs, "instance.restart", { id: order.id, launch: instance.launch });
       return { ...next, state: "pending" };
     }
     if (delayMs === 0) return launch(thread, next);

@@ -72,10 +72,16 @@ export class Execution {
   }
 
   /** The armor dies and comes back; programs go on. */
-  restart(): void {
+  restart(bootId = "boot"): void {
     this.network.crashAfter(armor, 0);
-    this.network.restart(armor);
+    this.network.restart(armor, { bootId });
     this.advance(1);
+  }
+
+  /** The machine restarts: programs are gone. */
+  reboot(): void {
+    this.running.clear();
+    this.restart("next boot");
   }
 
   local(op: string, payload: DataRecord): void {

@@ -66,6 +66,44 @@ describe("the restart policy of an application", () => {
   });
 });
 
+describe("after a restart of the machine", () => {
+  test("a program that had ended before, or was about to be started again, waits for the FTM's order", () => {
+    const execution = new Execution();
+    const flaky = execution.run({ name: "flaky", restart: { firstDelayMs: 5_000 } });
+    for (let round = 0; round < 2; round++) {
+      execution.exit(flaky, 1);
+      execution.advance(2);
+    }
+    const web = execution.run({ name: "web" });
+    execution.advance(2);
+    expect(execution.state(flaky)).toMatchObject({ state: "restarting" });
+    expect(execution.state(web)).toMatchObject({ state: "running" });
+    const launched = execution.count("program.launch");
+    // Of web's program the launch record says that it ended.
+    execution.reboot();
+    execution.advance(60_000);
+    expect(execution.count("program.launch")).toBe(launched);
+    for (const id of [flaky, web]) expect(execution.state(id)).toMatchObject({ state: "pending" });
+    execution.run({ name: "web" });
+    execution.advance(2);
+    for (const id of [flaky, web]) expect(execution.state(id)).toMatchObject({ state: "running" });
+  });
+
+  test("one that was to be started anew by an operator waits too", () => {
+    const execution = new Execution();
+    const id = execution.run();
+    execution.network.onCommand = () => {};
+    execution.run({}, { restart: 1 });
+    expect(execution.state(id)).toMatchObject({ state: "stopping", launch: 1 });
+    execution.reboot();
+    execution.local("program.exited", { id, launch: 1, status: 143, adopted: true });
+    execution.advance(60_000);
+    expect(execution.state(id)).toMatchObject({ state: "pending", launch: 1 });
+    execution.run({}, { restart: 1 });
+    expect(execution.state(id)).toMatchObject({ state: "starting", launch: 2 });
+  });
+});
+
 describe("a launch under a number that was used before", () => {
   /** Launched, and stopped before the host has answered. */
   function stopping(): { execution: Execution; id: string } {

@@ -152,12 +152,12 @@ export class KernelNetwork {
   }
 
   /** Start a crashed armor again from its store. */
-  restart(id: string): void {
+  restart(id: string, payload: Payload = {}): void {
     const armor = this.armor(id);
     if (armor.kernel) return;
     armor.kernel = this.#make(armor);
     if (armor.kernel.needsSnapshot) armor.store.writeSnapshot(armor.kernel.snapshot());
-    this.#step(armor, { kind: "start" });
+    this.#step(armor, { kind: "start", payload });
   }
 
   /** Crash, lose the last `commits` records and come back under a new generation. */
