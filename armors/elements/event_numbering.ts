@@ -10,10 +10,24 @@ import { type Epoch, epochZero } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
 import { daemonOf } from "../shapes.ts";
 import type { NodeView } from "./registration.ts";
+import type { FtmBegin } from "./takeover.ts";
 
 type Volatile = { readonly epoch: Epoch; readonly next: number };
 
-/** Numbers events of one epoch from 1. */
+/** Numbers that one FTM can give away before it comes to those of another whose epoch has the same number. */
+const numbersEach = 2 ** 24;
+
+/**
+ * Two leaders that did not hear each other may have come to the same epoch number: each has its own range, by the
+ * place of its id among those of all nodes that were ever registered.
+ */
+function firstNumber({ epoch, reports }: FtmBegin): number {
+  const keys = new Set(reports.flatMap(({ table }) => Object.keys(table.entries)));
+  const ids = [...keys].filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length)).sort();
+  return Math.max(0, ids.indexOf(epoch.node)) * numbersEach + 1;
+}
+
+/** Numbers the events of one FTM. */
 export function eventNumbering(): Element {
   return element<DataRecord, Volatile>({
     name: "event_numbering",
@@ -22,7 +36,8 @@ export function eventNumbering(): Element {
     volatile: () => ({ epoch: epochZero, next: 1 }),
     handlers: {
       "ftm.begin": (_state, thread) => {
-        thread.setVolatile({ epoch: (thread.payload["begin"] as { epoch: Epoch }).epoch, next: 1 });
+        const begin = thread.payload["begin"] as unknown as FtmBegin;
+        thread.setVolatile({ epoch: begin.epoch, next: firstNumber(begin) });
       },
       "events.record": (_state, thread) => thread.insert(op("nodes.read"), op("events.number")),
       "events.number": (_state, thread) => {
