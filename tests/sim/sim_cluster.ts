@@ -6,18 +6,30 @@
  */
 import { Buffer } from "node:buffer";
 import { createHash, type Hash } from "node:crypto";
-import type { DataRecord } from "../../core/data.ts";
 import type { Effects } from "../../core/effects.ts";
 import type { Element, Handler } from "../../core/element.ts";
 import type { KernelEvent } from "../../core/kernel_event.ts";
 import { type RandomSource, seededRandom } from "../../core/random.ts";
+import { acknowledgedStored } from "./checkers/acknowledged_stored.ts";
 import { boundedQueues } from "./checkers/bounded_queues.ts";
-import { type Checker, type Life, watchedOps } from "./checkers/checker.ts";
+import { type Checker, type Handling, type Life, watchedOps } from "./checkers/checker.ts";
+import { completedOnce } from "./checkers/completed_once.ts";
+import { effectsOrder } from "./checkers/effects_order.ts";
+import { eventsNumbered } from "./checkers/events_numbered.ts";
+import { goneBeforeReplaced } from "./checkers/gone_before_replaced.ts";
+import { idleWritesNothing } from "./checkers/idle_writes_nothing.ts";
 import { instanceOnce } from "./checkers/instance_once.ts";
+import { launchesOrdered } from "./checkers/launches_ordered.ts";
+import { linesForward } from "./checkers/lines_forward.ts";
+import { majorityDecides } from "./checkers/majority_decides.ts";
+import { messagesConserved } from "./checkers/messages_conserved.ts";
 import { messagesOnce } from "./checkers/messages_once.ts";
 import { oneFtmPerEpoch } from "./checkers/one_ftm_per_epoch.ts";
+import { placementWaits } from "./checkers/placement_waits.ts";
 import { promisesKept } from "./checkers/promises_kept.ts";
 import { restoredEqualsCommitted } from "./checkers/restored_equals_committed.ts";
+import { stateNeverBad } from "./checkers/state_never_bad.ts";
+import { takeoverByMajority } from "./checkers/takeover_by_majority.ts";
 import { guarded } from "./plain_data.ts";
 import { SimClock } from "./sim_clock.ts";
 import { BeatPorts } from "./sim_heartbeats.ts";
@@ -78,11 +90,24 @@ export class SimCluster {
     const ports = new BeatPorts();
     const fail = (rule: string, text: string): void => void (this.violation ??= new Violation(rule, text, this.clock.nowMs));
     this.#checkers = [
-      oneFtmPerEpoch(fail),
-      promisesKept(fail),
-      instanceOnce(fail),
+      acknowledgedStored(fail),
       messagesOnce(fail),
+      messagesConserved(fail),
+      effectsOrder(fail),
+      oneFtmPerEpoch(fail),
+      takeoverByMajority(fail),
+      promisesKept(fail),
+      linesForward(fail),
+      majorityDecides(fail),
+      placementWaits(fail),
+      instanceOnce(fail),
+      launchesOrdered(fail),
+      completedOnce(fail),
+      goneBeforeReplaced(fail),
+      eventsNumbered(fail),
       restoredEqualsCommitted(fail),
+      idleWritesNothing(fail),
+      stateNeverBad(fail),
       boundedQueues(fail),
     ];
     const watch = this.#watch(fail);
@@ -115,6 +140,11 @@ export class SimCluster {
   async run(milliseconds: number): Promise<void> {
     const untilMs = this.clock.nowMs + milliseconds;
     while (this.clock.nowMs < untilMs && !this.violation) await this.clock.runUntil(Math.min(untilMs, this.clock.nowMs + 50));
+  }
+
+  /** The run is over: the checkers have their last word. */
+  end(): void {
+    for (const checker of this.#checkers) checker.over?.([...this.#lives.values()]);
   }
 
   /** Equal for equal runs. */
@@ -157,13 +187,14 @@ export class SimCluster {
         this.trace(`${node.name} ${process.name} exits ${status}`);
         if (status === 70) fail("fail-silent", `${process.name} of ${node.name} ended itself: a broken invariant`);
       },
-      programStarted: (node, program) => {
+      programStarted: (node, program, number) => {
         this.#starts.set(program.name, (this.#starts.get(program.name) ?? 0) + 1);
         this.trace(`${node.name} program ${program.name} starts as ${program.pid}`);
         program.onDeath.push(() => this.trace(`${node.name} program ${program.name} ${program.pid} ended`));
-        for (const checker of this.#checkers) checker.programStarted?.(node, program);
+        for (const checker of this.#checkers) checker.programStarted?.(node, program, number);
       },
       events: (node, events) => {
+        for (const checker of this.#checkers) checker.eventsStored?.(node, events);
         for (const event of events) {
           const origin = String(event["origin"]);
           if (!node.disk.events.has(origin)) {
@@ -190,8 +221,8 @@ export class SimCluster {
       if (!watchedOps.has(op)) continue;
       handlers[op] = ((state: never, thread: never) => {
         const life = this.#lives.get(process);
-        const { payload } = thread as { payload: DataRecord };
-        if (life) for (const checker of this.#checkers) checker.handling?.(life, op, payload);
+        const { message, payload } = thread as Omit<Handling, "state">;
+        if (life) for (const checker of this.#checkers) checker.handling?.(life, op, { message, payload, state });
         return (handler as unknown as Handler<never, never>)(state, thread);
       }) as never;
     }

@@ -4,12 +4,13 @@
  *
  * @module
  */
+import type { CommitRecord, Snapshot } from "../../core/checkpoint.ts";
 import type { CheckpointStore, DurabilityClass, Restored } from "../../core/checkpoint_store.ts";
 import type { RandomSource } from "../../core/random.ts";
 import { openCheckpointFiles } from "../../armors/host/checkpoint_file.ts";
 import type { HandStorage } from "../../armors/host/hand_record.ts";
 import type { LaunchRecord } from "../../armors/host/launch_record.ts";
-import { SimFiles } from "./sim_files.ts";
+import { type SimFile, SimFiles } from "./sim_files.ts";
 import type { SimProcess } from "./sim_processes.ts";
 
 /** A launch record younger than this may not have reached the disk. */
@@ -52,28 +53,8 @@ export class SimDisk {
   }
 
   /** The checkpoints of one armor, for one process. */
-  store(armor: string, durability: DurabilityClass, process: SimProcess): CheckpointStore {
-    const store = openCheckpointFiles(armor, armor, durability, this.files.ballast, this.files.of(process));
-    return {
-      restore: () => {
-        const restored = store.restore();
-        if (process.alive) {
-          this.restored.set(armor, restored);
-          this.altered.delete(armor);
-        }
-        return restored;
-      },
-      append: (records) => store.append(records),
-      writeSnapshot: (snapshot) => store.writeSnapshot(snapshot),
-      sync: () => {
-        process.machine.clock.settled = true;
-        return store.sync();
-      },
-      get logBytes() {
-        return store.logBytes;
-      },
-      close: () => store.close(),
-    };
+  store(armor: string, durability: DurabilityClass, process: SimProcess): SimStore {
+    return new SimStore(this, armor, durability, process);
   }
 
   /** An armor that begins anew, or was removed for ever, leaves nothing behind. */
@@ -98,5 +79,67 @@ export class SimDisk {
     let records = this.launches.get(instance);
     if (!records) this.launches.set(instance, records = new Map());
     return records;
+  }
+}
+
+/** A commit, and the last of the writes that brought it to a file. */
+type Written = { readonly commit: number; readonly file: SimFile | undefined; readonly write: unknown };
+
+/** The real checkpoint files of one armor, which also tell what they hold and what of it is safe. */
+export class SimStore implements CheckpointStore {
+  readonly #store: CheckpointStore;
+  /** What is not known to be safe, oldest first. */
+  #written: Written[] = [];
+  #reached = 0;
+
+  constructor(readonly disk: SimDisk, readonly armor: string, readonly durability: DurabilityClass, readonly process: SimProcess) {
+    this.#store = openCheckpointFiles(armor, armor, durability, disk.files.ballast, disk.files.of(process));
+  }
+
+  get logBytes(): number {
+    return this.#store.logBytes;
+  }
+
+  /** The last commit that has reached the armor's durability class. */
+  get reached(): number {
+    if (this.durability === "process") return this.#written.at(-1)?.commit ?? 0;
+    while (this.#written[0] && !this.#written[0].file?.unsynced.includes(this.#written[0].write as never)) this.#reached = this.#written.shift()!.commit;
+    return this.#reached;
+  }
+
+  restore(): Restored {
+    const restored = this.#store.restore();
+    if (this.process.alive) {
+      this.disk.restored.set(this.armor, restored);
+      this.disk.altered.delete(this.armor);
+    }
+    this.#note((restored.records.at(-1) ?? restored.snapshot)?.commit ?? 0, ".cborseq");
+    return restored;
+  }
+
+  append(records: readonly CommitRecord[]): void {
+    this.#store.append(records);
+    this.#note(records.at(-1)?.commit ?? 0, ".cborseq");
+  }
+
+  writeSnapshot(snapshot: Snapshot): void {
+    this.#store.writeSnapshot(snapshot);
+    this.#note(snapshot.commit, ".cbor");
+  }
+
+  sync(): Promise<void> {
+    this.process.machine.clock.settled = true;
+    return this.#store.sync();
+  }
+
+  close(): void {
+    this.#store.close();
+  }
+
+  #note(commit: number, ending: string): void {
+    const path = this.disk.files.paths(`${this.armor}/`).findLast((one) => one.endsWith(ending));
+    const file = path === undefined ? undefined : this.disk.files.find(path);
+    this.#written.push({ commit, file, write: file?.unsynced.at(-1) });
+    if (this.durability === "process") this.#written = this.#written.slice(-1);
   }
 }

@@ -19,7 +19,7 @@ const writebackMs = 5_000;
 type Unsynced = { readonly atMs: number; undo(part: number): void; readonly bytes: number };
 
 /** One file. */
-class SimFile {
+export class SimFile {
   bytes = Buffer.alloc(256);
   length = 0;
   unsynced: Unsynced[] = [];

@@ -4,7 +4,6 @@
  * @module
  */
 import type { DataRecord } from "../../core/data.ts";
-import type { CheckpointStore } from "../../core/checkpoint_store.ts";
 import type { Element } from "../../core/element.ts";
 import type { Frame } from "../../core/frame.ts";
 import type { Microkernel } from "../../core/microkernel.ts";
@@ -12,7 +11,7 @@ import type { RandomSource } from "../../core/random.ts";
 import type { Application } from "../../armors/application.ts";
 import { unjoined } from "../../armors/host/identity.ts";
 import type { SimDaemon } from "./sim_daemon.ts";
-import { SimDisk } from "./sim_disk.ts";
+import { SimDisk, type SimStore } from "./sim_disk.ts";
 import { startSimGuard } from "./sim_guard.ts";
 import type { BeatPorts } from "./sim_heartbeats.ts";
 import type { SimNetwork } from "./sim_network.ts";
@@ -27,8 +26,9 @@ export interface SimWatch {
   /** A process got a guard's or an armor's exit status of its own making. */
   ended(node: SimNode, process: SimProcess, status: number): void;
   /** A microkernel has been made, from its checkpoint (`follows`) or anew. */
-  made(node: SimNode, process: SimProcess, kernel: Microkernel, store: CheckpointStore | undefined, follows: boolean): void;
-  programStarted(node: SimNode, program: SimProcess): void;
+  made(node: SimNode, process: SimProcess, kernel: Microkernel, store: SimStore | undefined, follows: boolean): void;
+  /** A shim has started a program under this launch number. */
+  programStarted(node: SimNode, program: SimProcess, number: number): void;
   /** How often an instance was started so far, anywhere. */
   starts(instance: string): number;
   /** Programs that fail as long as there are faults fail no more. */

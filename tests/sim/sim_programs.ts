@@ -96,7 +96,7 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
       const kept: Kept = { record: { state: "starting", shim: self.pid }, atMs: machine.clock.nowMs };
       records.set(number, kept);
       self.clock.after(1, () => {
-        const program = startProgram(node, instance, application);
+        const program = startProgram(node, instance, number, application);
         kept.record = { ...kept.record, state: "running", program: program.identity };
         kept.atMs = machine.clock.nowMs;
         outcome = { ok: true, record: key, program: program.identity };
@@ -167,7 +167,7 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
  * A program: `run`, or `exit MS STATUS [TIMES]`, `hang MS TIMES` (after that it runs), `stubborn` (no SIGTERM), `loop MS`
  * (ends as long as there are faults).
  */
-function startProgram(node: SimNode, instance: string, application: Application): SimProcess {
+function startProgram(node: SimNode, instance: string, number: number, application: Application): SimProcess {
   const [wish = "run", ms = "0", status = "0", times] = application.args;
   const isOver = times !== undefined && node.watch.starts(instance) >= Number(times);
   const what = isOver || (wish === "loop" && node.watch.faultsAreOver()) ? "run" : wish === "loop" ? "exit" : wish;
@@ -180,6 +180,6 @@ function startProgram(node: SimNode, instance: string, application: Application)
   process.onSignal = (signal) => {
     if (signal === "SIGTERM" && what !== "stubborn") process.clock.after(node.random.below(50), () => process.end({ code: null, signal }));
   };
-  node.watch.programStarted(node, process);
+  node.watch.programStarted(node, process, number);
   return process;
 }

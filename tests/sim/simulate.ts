@@ -114,4 +114,6 @@ async function rest(cluster: SimCluster, workload: Workload): Promise<void> {
   if (cluster.commits > before) throw new Unrest(`not quiet: ${cluster.commits - before} commits, the last ${cluster.lately.slice(-5).join(" | ")}`);
   const after = problemsOf(cluster, workload);
   if (after.length > 0) throw new Unrest(`not stable: ${after.join("; ")}`);
+  cluster.end();
+  if (cluster.violation) throw cluster.violation;
 }

@@ -4,11 +4,13 @@
  *
  * @module
  */
-import type { CheckpointStore } from "../../../core/checkpoint_store.ts";
+import type { Data, DataRecord } from "../../../core/data.ts";
 import type { Effects } from "../../../core/effects.ts";
 import type { Frame } from "../../../core/frame.ts";
 import type { KernelEvent } from "../../../core/kernel_event.ts";
+import type { Message } from "../../../core/message.ts";
 import type { Microkernel } from "../../../core/microkernel.ts";
+import type { SimStore } from "../sim_disk.ts";
 import type { SimNode } from "../sim_node.ts";
 import type { SimProcess } from "../sim_processes.ts";
 
@@ -17,9 +19,17 @@ export interface Life {
   readonly node: SimNode;
   readonly process: SimProcess;
   readonly kernel: Microkernel;
-  readonly store: CheckpointStore | undefined;
+  readonly store: SimStore | undefined;
   /** It goes on from a checkpoint. */
   readonly follows: boolean;
+}
+
+/** A handler that is about to run. */
+export interface Handling {
+  readonly message: Message;
+  readonly payload: { readonly [field: string]: Data };
+  /** Of its element, with what this segment has changed. */
+  readonly state: DataRecord;
 }
 
 /** Hears of everything. */
@@ -31,12 +41,15 @@ export interface Checker {
   /** A frame leaves. */
   sent?(life: Life, frame: Frame): void;
   /** A handler of one of {@link watchedOps} is about to run. */
-  handling?(life: Life, op: string, payload: { readonly [field: string]: unknown }): void;
+  handling?(life: Life, op: string, handling: Handling): void;
   /** The process is gone. */
   died?(life: Life): void;
-  programStarted?(node: SimNode, program: SimProcess): void;
-  /** An operation was answered. */
-  acknowledged?(operation: string, name: string, answer: { readonly ok: boolean; readonly revision?: number }): void;
+  /** A shim has started a program under this launch number. */
+  programStarted?(node: SimNode, program: SimProcess, number: number): void;
+  /** A daemon stores numbered events. */
+  eventsStored?(node: SimNode, events: readonly DataRecord[]): void;
+  /** The run is over, and the cluster as it should be. */
+  over?(lives: readonly Life[]): void;
 }
 
 /** Ends the run: `rule` is the checker's name. */
@@ -50,4 +63,8 @@ export const watchedOps: ReadonlySet<string> = new Set([
   "view.update",
   "table.store",
   "membership.end",
+  "instances.assign",
+  "instances.told",
+  "armors.told",
+  "table.commit",
 ]);

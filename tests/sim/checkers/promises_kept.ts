@@ -31,7 +31,7 @@ export function promisesKept(fail: Fail): Checker {
       const before = promised.get(frame.from);
       if (!before || compareEpochs(vote.epoch, before) > 0) promised.set(frame.from, vote.epoch);
     },
-    handling: ({ kernel }, op, payload) => {
+    handling: ({ kernel }, op, { payload }) => {
       if (!kernel.armor.startsWith("daemon@") || op === "ftm.begin") return;
       const epoch = payload["epoch"] as Epoch | undefined;
       const before = promised.get(kernel.armor);

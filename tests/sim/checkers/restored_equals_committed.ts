@@ -1,19 +1,44 @@
 /**
  * What a restore would give equals what the microkernel held when its process
- * ended between two steps. Acknowledgements and agreements are left out: they
- * wait for the next commit, and are found out again.
+ * ended between two steps, and the next life in the same boot has it. What waits
+ * for the next commit and is found out again is left out: acknowledgements, and
+ * agreements.
  *
  * @module
  */
 import type { ChannelSnapshot, Snapshot } from "../../../core/checkpoint.ts";
 import { DurableState } from "../../../core/durable_state.ts";
+import { generationText } from "../../../core/generation.ts";
 import { canonicalText } from "../plain_data.ts";
-import type { Checker, Fail } from "./checker.ts";
+import type { Checker, Fail, Life } from "./checker.ts";
 
-/** Compares at every death that did not cut a step in two. */
+type Parts = { readonly [part: string]: unknown };
+
+/** Compares at every death that did not cut a step in two, and at the next start. */
 export function restoredEqualsCommitted(fail: Fail): Checker {
+  /** By line of state and boot. */
+  const lastHeld = new Map<string, Snapshot>();
+  const lineOf = ({ kernel, node }: Life): string => `${kernel.armor} ${generationText(kernel.generation)} of ${node.name} in ${node.machine.bootId}`;
+  const compare = (where: string, held: Parts, restored: Parts): void => {
+    for (const [part, value] of Object.entries(held)) {
+      if (canonicalText(value) === canonicalText(restored[part])) continue;
+      const text = (one: unknown): string => JSON.stringify(one, (_, item) => item instanceof Uint8Array ? `${item.length} bytes` : item);
+      fail("restored equals committed", `${part} of ${where}: ${text(value)} but restored ${text(restored[part])}`);
+    }
+  };
   return {
-    died: ({ kernel, store, process, node }) => {
+    made: (life) => {
+      const line = lineOf(life);
+      const held = lastHeld.get(line);
+      lastHeld.delete(line);
+      if (!held || !life.follows) return;
+      const restored = life.kernel.snapshot();
+      compare(line, committed(held), committed(restored));
+      compare(line, { outboxes: outboxes(held, held) }, { outboxes: outboxes(restored, held) });
+    },
+    died: (life) => {
+      const { kernel, store, process, node } = life;
+      lastHeld.delete(lineOf(life));
       if (!store || kernel.steps === 0 || process.dieAfter !== undefined || !node.machine.on) return;
       const { snapshot, records } = store.restore();
       if (!snapshot) return;
@@ -28,21 +53,26 @@ export function restoredEqualsCommitted(fail: Fail): Checker {
         channels: [...state.channels.values()],
       };
       const held = kernel.snapshot();
-      for (const [part, value] of Object.entries(committed(held))) {
-        const other = committed(restorable)[part];
-        if (canonicalText(value) === canonicalText(other)) continue;
-        const text = (one: unknown): string => JSON.stringify(one, (_, item) => item instanceof Uint8Array ? `${item.length} bytes` : item);
-        fail("restored equals committed", `${part} of ${kernel.armor} on ${node.name}: ${text(value)} but restored ${text(other)}`);
-      }
+      compare(lineOf(life), committed(held), committed(restorable));
+      lastHeld.set(lineOf(life), held);
     },
   };
 }
 
-function committed({ elements, continuations, channels, commit, generation }: Snapshot): { [part: string]: unknown } {
+function committed({ elements, continuations, channels, commit, generation }: Snapshot): Parts {
   const said = channels.filter(({ next, marks }) => next.system + next.user > 2 || marks.system + marks.user > 0);
   return { generation, commit, elements, continuations, channels: Object.fromEntries(said.map(numbers)) };
 }
 
 function numbers({ peer, next, marks }: ChannelSnapshot): [string, unknown] {
   return [peer, { next, marks }];
+}
+
+/** What waits in the outboxes, without what `held` knows to be acknowledged. */
+function outboxes({ channels }: Snapshot, held: Snapshot): { [peer: string]: unknown } {
+  const waiting = channels.map(({ peer, outbox }) => {
+    const acked = held.channels.find((one) => one.peer === peer)?.acked ?? { system: 0, user: 0 };
+    return [peer, outbox.filter(({ lane, sequence }) => sequence > acked[lane])] as const;
+  });
+  return Object.fromEntries(waiting.filter(([, outbox]) => outbox.length > 0));
 }

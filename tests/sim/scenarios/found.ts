@@ -32,4 +32,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 92, found: "a node lost power between hearing of its cluster and being registered there; it never asked again" },
   { seed: 7, nodes: 2, found: "an application was submitted again on one of two nodes that were apart; the removal before it, which both had, counted for more on the other" },
   { seed: 14, found: "a daemon whose power was cut before its FTM was registered durably found it dead, and started it again in its epoch while a takeover went on" },
+  { seed: 10, found: "two nodes that did not hear each other came to the same epoch number, and their FTMs gave the same number to two events" },
+  { seed: 13, found: "after a power cut a program whose end was on record, or that was to be restarted just then, started again before an FTM had ordered anything" },
 ];

@@ -1,0 +1,83 @@
+/**
+ * Rule 1 of the safety list: before an operator is told that a change is done,
+ * the table with it is synced on enough nodes, the FTM's own included; and the
+ * next FTM starts from a table that has it.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { decode } from "../../../core/codec.ts";
+import { compareEpochs } from "../../../core/generation.ts";
+import type { Message } from "../../../core/message.ts";
+import type { NodeView } from "../../../armors/elements/registration.ts";
+import type { FtmBegin } from "../../../armors/elements/takeover.ts";
+import { daemonOf, type TableCopy, type TableVersion } from "../../../armors/shapes.ts";
+import type { Checker, Fail, Life } from "./checker.ts";
+
+type Stored = { readonly commit: number; readonly version: TableVersion };
+
+/** Follows the copies of the table on the disks. */
+export function acknowledgedStored(fail: Fail): Checker {
+  /** Versions that each daemon has stored, by its commits, and its last life. */
+  const copies = new Map<string, { life: Life; stored: Stored[] }>();
+  /** Version of the table at a thread's `table.commit`. */
+  const committing = new Map<string, TableVersion>();
+  let acknowledged: TableVersion | undefined;
+
+  const reached = (node: string, version: TableVersion): boolean => {
+    const copy = copies.get(daemonOf(node));
+    return copy?.stored.some((one) => one.commit <= copy.life.store!.reached && isAtLeast(one.version, version)) ?? false;
+  };
+
+  const answered = (life: Life, { id, payload }: Message): void => {
+    const version = committing.get(id);
+    if (!version || !(payload["answer"] as { ok?: boolean } | undefined)?.ok) return;
+    committing.delete(id);
+    const nodes = [...(life.kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> }).nodes.values()];
+    const registered = nodes.filter((node) => node.id === life.node.id || node.state !== "left");
+    const have = registered.filter((node) => reached(node.id, version));
+    const peerFailed = registered.length === 2 && registered.some(({ state }) => state === "failed");
+    const enough = registered.length <= 2 ? have.length === registered.length || (peerFailed && have.length === 1) : 2 * have.length > registered.length;
+    if (!enough || !reached(life.node.id, version)) {
+      fail("acknowledged stored", `the FTM of ${life.node.name} acknowledges version ${version.epoch.number}.${version.sequence}, which ${have.length} of ${registered.length} nodes have stored`);
+    }
+    if (registered.length > 2 && (!acknowledged || isAtLeast(version, acknowledged))) acknowledged = version;
+  };
+
+  return {
+    made: (life) => {
+      const { kernel } = life;
+      if (!kernel.armor.startsWith("daemon@")) return;
+      const { commit } = kernel.snapshot();
+      const stored = (copies.get(kernel.armor)?.stored ?? []).filter((one) => one.commit <= commit);
+      copies.set(kernel.armor, { life, stored });
+    },
+    stepped: (life, _event, { commits }) => {
+      const { armor } = life.kernel;
+      for (const { commit, set, sent = [] } of commits) {
+        const version = set?.["table_replica"]?.["version"] as TableVersion | undefined;
+        if (version) copies.get(armor)!.stored.push({ commit, version });
+        if (armor !== "ftm") continue;
+        for (const { body } of sent) {
+          if (Buffer.from(body.buffer, body.byteOffset, body.length).includes("operator.answer")) answered(life, decode(body) as Message);
+        }
+      }
+    },
+    handling: ({ node }, op, { message, payload, state }) => {
+      if (op === "table.commit" && !committing.has(message.id)) committing.set(message.id, (state as { version: TableVersion }).version);
+      if (op !== "ftm.begin" || !acknowledged) return;
+      const tables = (payload["begin"] as FtmBegin).reports.map(({ table }) => table);
+      // Whoever has lost a part of a copy cannot say what was newest.
+      if (tables.some(({ lost }) => lost) || tables.some((table) => contains(table, acknowledged!))) return;
+      fail("acknowledged stored", `the FTM of ${node.name} begins without version ${acknowledged.epoch.number}.${acknowledged.sequence}, which was acknowledged`);
+    },
+  };
+}
+
+function isAtLeast(a: TableVersion, b: TableVersion): boolean {
+  return (compareEpochs(a.epoch, b.epoch) || a.sequence - b.sequence) >= 0;
+}
+
+function contains({ version, lineage }: TableCopy, wanted: TableVersion): boolean {
+  return [version, ...lineage].some(({ epoch, sequence }) => compareEpochs(epoch, wanted.epoch) === 0 && sequence >= wanted.sequence);
+}

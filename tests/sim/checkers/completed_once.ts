@@ -1,0 +1,75 @@
+/**
+ * A job completes once. A program that has ended with status 0 is not started
+ * again without an operator's word, on the same node in the same boot; its
+ * completion is not told more often than it happened; and what is on record as
+ * completed is not taken for a failure.
+ *
+ * @module
+ */
+import type { InstanceOrder, InstanceState } from "../../../armors/shapes.ts";
+import type { Checker, Fail } from "./checker.ts";
+
+type Instances = { readonly [id: string]: { readonly launch: number; readonly state: InstanceState; readonly order: InstanceOrder } };
+
+/** Compares what is told with how programs ended. */
+export function completedOnce(fail: Fail): Checker {
+  /** Orders of launches, by boot, instance and number. */
+  const launched = new Map<string, InstanceOrder>();
+  const completed = new Set<string>();
+  /** By instance, how often it ended with status 0. */
+  const ends = new Map<string, number>();
+  const told = new Map<string, Set<string>>();
+  /** An execution armor that was rewound may tell again what it has told. */
+  const rewinds = new Map<string, number>();
+  const counters = new Map<string, number>();
+  return {
+    made: ({ kernel }) => {
+      if (!kernel.armor.startsWith("execution@")) return;
+      const { counter } = kernel.generation;
+      if ((counters.get(kernel.armor) ?? counter) !== counter) rewinds.set(kernel.armor, (rewinds.get(kernel.armor) ?? 0) + 1);
+      counters.set(kernel.armor, counter);
+    },
+    stepped: ({ kernel, node }, _event, { commits }) => {
+      if (!kernel.armor.startsWith("execution@")) return;
+      for (const { set } of commits) {
+        for (const [id, { launch, order }] of Object.entries((set?.["instances"] ?? {}) as unknown as Instances)) {
+          const key = `${node.machine.bootId} ${id} ${launch}`;
+          if (!launched.has(key)) launched.set(key, order);
+        }
+      }
+    },
+    programStarted: (node, program, number) => {
+      const { bootId } = node.machine;
+      const order = launched.get(`${bootId} ${program.name} ${number}`);
+      if (order?.application.kind !== "job") return;
+      const task = `${bootId} ${program.name} ${order.serial} ${order.restart}`;
+      if (completed.has(task)) fail("completed once", `${program.name} has completed on ${node.name} and is started again as launch ${number}`);
+      program.onDeath.push(() => {
+        if (program.exit?.code !== 0) return;
+        completed.add(task);
+        ends.set(program.name, (ends.get(program.name) ?? 0) + 1);
+      });
+    },
+    eventsStored: (node, stored) => {
+      for (const { kind, subject, origin } of stored) {
+        if (kind !== "application.completed") continue;
+        const id = String(subject);
+        told.set(id, (told.get(id) ?? new Set()).add(String(origin)));
+        const most = (ends.get(id) ?? 0) + [...rewinds.values()].reduce((sum, one) => sum + one, 0);
+        const said = told.get(id)!.size;
+        if (said > most) fail("completed once", `${id} is told on ${node.name} to have completed ${said} times, and it was ${ends.get(id) ?? 0} times`);
+      }
+    },
+    over: (lives) => {
+      for (const { kernel, node } of lives) {
+        for (const [id, { launch, state, order }] of Object.entries((kernel.state("instances") ?? {}) as unknown as Instances)) {
+          const exit = node.disk.launchesOf(id).get(launch)?.record.exit;
+          if (order.application.kind === "job" && state === "failed" && exit === 0) {
+            fail("completed once", `${id} has completed on ${node.name} as launch ${launch}, and is held failed`);
+          }
+          if (state === "completed" && !told.has(id)) fail("completed once", `${id} has completed on ${node.name}, and no event says so`);
+        }
+      }
+    },
+  };
+}

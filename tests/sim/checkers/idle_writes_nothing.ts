@@ -1,0 +1,24 @@
+/**
+ * Heartbeats, acknowledgements and polls touch volatile state only: a step that
+ * only answers or counts them changes nothing durable.
+ *
+ * @module
+ */
+import type { KernelEvent } from "../../../core/kernel_event.ts";
+import type { Checker, Fail } from "./checker.ts";
+
+/** Looks at the commits of idle steps. */
+export function idleWritesNothing(fail: Fail): Checker {
+  return {
+    stepped: ({ kernel, node }, event, { commits }) => {
+      if (commits.length === 0 || !isIdle(event)) return;
+      // What has been acknowledged is written now and then; messages that nobody took turn round.
+      const written = commits.find(({ set, unset, handled }) => set ?? unset ?? handled);
+      if (written) fail("idle writes nothing", `${kernel.armor} of ${node.name} writes ${Object.keys(written.set ?? written.unset ?? {}).join(", ")} at ${event.kind === "local" ? event.op : event.kind}`);
+    },
+  };
+}
+
+function isIdle(event: KernelEvent): boolean {
+  return (event.kind === "local" && event.op === "heartbeat.asked") || (event.kind === "frame" && event.frame.type === "ack");
+}

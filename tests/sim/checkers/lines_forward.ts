@@ -1,0 +1,50 @@
+/**
+ * Generations and epochs never go backwards: not in the lives of an armor on one
+ * node, not in the orders that it obeys. A generation is not used again after a
+ * part of its state was lost that others may have heard of.
+ *
+ * @module
+ */
+import { compareEpochs, compareGenerations, type Epoch, type Generation, generationText } from "../../../core/generation.ts";
+import type { Checker, Fail, Life } from "./checker.ts";
+
+/** Follows the lives of each armor. */
+export function linesForward(fail: Fail): Checker {
+  const newest = new Map<string, Generation>();
+  /** By line of state, the last commit after which something has left. */
+  const heard = new Map<string, number>();
+  /** By line of state, the epoch of the last order obeyed. */
+  const obeyed = new Map<string, Epoch>();
+  const lineOf = ({ kernel, node }: Life): string => `${kernel.armor} ${generationText(kernel.generation)} of ${node.name}`;
+  const last = new WeakMap<Life, number>();
+  return {
+    made: (life) => {
+      const { kernel, node, store } = life;
+      const name = `${kernel.armor} of ${node.name}`;
+      const before = newest.get(name);
+      if (before && compareGenerations(kernel.generation, before) < 0) {
+        fail("lines forward", `${name} is made in generation ${generationText(kernel.generation)} after ${generationText(before)}`);
+      }
+      newest.set(name, kernel.generation);
+      if (!store) return;
+      const { commit } = kernel.snapshot();
+      const seen = heard.get(lineOf(life)) ?? 0;
+      if (commit < seen) fail("lines forward", `${lineOf(life)} goes on from commit ${commit}, but others have heard of ${seen}`);
+      last.set(life, commit);
+    },
+    stepped: (life, _event, { commits }) => {
+      if (commits.length > 0) last.set(life, commits.at(-1)!.commit);
+    },
+    sent: (life) => {
+      if (life.store) heard.set(lineOf(life), Math.min(last.get(life)!, life.store.reached));
+    },
+    handling: (life, op, { payload }) => {
+      const epoch = payload["epoch"] as Epoch | undefined;
+      if (!epoch || op === "ftm.begin" || op === "table.commit") return;
+      const line = lineOf(life);
+      const before = obeyed.get(line);
+      if (before && compareEpochs(epoch, before) < 0) fail("lines forward", `${line} obeys ${op} of epoch ${epoch.number} of ${epoch.node} after one of ${before.number} of ${before.node}`);
+      else obeyed.set(line, epoch);
+    },
+  };
+}

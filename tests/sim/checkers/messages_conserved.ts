@@ -1,0 +1,144 @@
+/**
+ * What is put into an outbox is handled by its receiver under its own number, as
+ * it was put there; its sender forgets it only then. What is neither handled
+ * nor kept is answered, or named in doubt, in the same step.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { ChannelSnapshot, CommitRecord } from "../../../core/checkpoint.ts";
+import { generationText } from "../../../core/generation.ts";
+import type { Microkernel } from "../../../core/microkernel.ts";
+import type { Lane } from "../../../core/message.ts";
+import type { Checker, Fail, Life } from "./checker.ts";
+
+/** A message that is in an outbox; `commit` put it there. */
+type Waiting = { readonly text: string; readonly commit: number; handled: boolean };
+/** Messages by number, of one lane to one armor. */
+type Numbered = Map<number, Waiting>;
+/** What one line of a sender's state has in its outboxes, by lane and receiver; with which generation of the receiver it has agreed. */
+type Line = { readonly outboxes: Map<string, Numbered>; readonly agreed: Map<string, string> };
+/** All lines of one sender, and its messages by their bytes: what was acknowledged may wait again after a power cut. */
+type Sender = { readonly lines: Map<string, Line>; readonly messages: Map<string, Waiting> };
+
+const lanes: readonly Lane[] = ["system", "user"];
+/** Words in the answer to a message that could not be delivered, and in an event that names what is in doubt. */
+const explanations = ["armor.op-failed", "armor.rewound"];
+
+/** Follows every message from its outbox to its handling. */
+export function messagesConserved(fail: Fail): Checker {
+  const senders = new Map<string, Sender>();
+  const senderOf = (armor: string): Sender => {
+    let sender = senders.get(armor);
+    if (!sender) senders.set(armor, sender = { lines: new Map(), messages: new Map() });
+    return sender;
+  };
+  const lineOf = ({ armor, generation }: Microkernel): { sender: Sender; line: Line } => {
+    const sender = senderOf(armor);
+    const name = generationText(generation);
+    let line = sender.lines.get(name);
+    if (!line) sender.lines.set(name, line = { outboxes: new Map(), agreed: new Map() });
+    return { sender, line };
+  };
+  const numbered = ({ outboxes }: Line, lane: Lane, peer: string): Numbered => {
+    const key = `${lane} ${peer}`;
+    let found = outboxes.get(key);
+    if (!found) outboxes.set(key, found = new Map());
+    return found;
+  };
+  const waiting = ({ messages }: Sender, body: Uint8Array, commit: number): Waiting => {
+    const text = textOf(body);
+    let message = messages.get(text);
+    if (!message) messages.set(text, message = { text, commit, handled: false });
+    return message;
+  };
+
+  /** An outbox as a whole, after a commit. @returns How many messages are in it no more and were not handled. */
+  const renumber = ({ sender, line }: { sender: Sender; line: Line }, { peer, outbox, outbound }: ChannelSnapshot, commit: number): number => {
+    let gone = 0;
+    if (outbound) line.agreed.set(peer, generationText(outbound));
+    for (const lane of lanes) {
+      const now: Numbered = new Map();
+      for (const one of outbox) if (one.lane === lane) now.set(one.sequence, waiting(sender, one.body, commit));
+      const kept = new Set(now.values());
+      for (const message of numbered(line, lane, peer).values()) if (!message.handled && !kept.has(message)) gone += 1;
+      line.outboxes.set(`${lane} ${peer}`, now);
+    }
+    return gone;
+  };
+
+  /** What was put there by a commit that is lost has not left either. */
+  const forgetAfter = ({ sender, line }: { sender: Sender; line: Line }, commit: number): void => {
+    for (const outbox of line.outboxes.values()) {
+      for (const [sequence, message] of outbox) {
+        if (message.commit <= commit || message.handled) continue;
+        outbox.delete(sequence);
+        sender.messages.delete(message.text);
+      }
+    }
+  };
+
+  const commit = ({ kernel, node }: Life, commits: readonly CommitRecord[]): void => {
+    const of = lineOf(kernel);
+    const { sender, line } = of;
+    for (const { commit: number, channels = [], acked = [], sent = [], forgotten = [] } of commits) {
+      for (const channel of channels) {
+        const gone = renumber(of, channel, number);
+        if (gone > 0 && !commits.some(isExplained)) fail("messages conserved", `${gone} messages from ${kernel.armor} of ${node.name} to ${channel.peer} are gone without a word`);
+      }
+      for (const { peer, acked: marks } of acked) {
+        for (const lane of lanes) {
+          const outbox = numbered(line, lane, peer);
+          for (const [sequence, { handled }] of outbox) {
+            if (sequence > marks[lane]) break;
+            if (!handled) fail("messages conserved", `${kernel.armor} of ${node.name} forgets message ${lane} ${sequence} to ${peer}, which was not handled`);
+            outbox.delete(sequence);
+          }
+        }
+      }
+      for (const { peer, lane, sequence, body } of sent) numbered(line, lane, peer).set(sequence, waiting(sender, body, number));
+      for (const peer of forgotten) for (const lane of lanes) line.outboxes.delete(`${lane} ${peer}`);
+    }
+  };
+
+  return {
+    made: ({ kernel, node, follows }) => {
+      if (!follows) return;
+      const of = lineOf(kernel);
+      const { channels, commit: number } = kernel.snapshot();
+      forgetAfter(of, number);
+      for (const channel of channels) {
+        // Under another generation they get their numbers when both ends agree.
+        if (generationText(channel.numbered) !== generationText(kernel.generation)) continue;
+        const gone = renumber(of, channel, number);
+        if (gone > 0) fail("messages conserved", `${kernel.armor} of ${node.name} was restored without ${gone} messages to ${channel.peer}`);
+      }
+    },
+    stepped: (life, event, { commits }) => {
+      if (commits.length === 0) return;
+      if (event.kind === "frame" && event.frame.type === "data") {
+        const { from, fromGeneration, lane, sequence, body } = event.frame;
+        if (commits.some(({ handled }) => handled?.some((one) => one.peer === from && one.lane === lane && one.sequence === sequence))) {
+          const { lines, messages } = senderOf(from);
+          const message = messages.get(textOf(body));
+          const line = lines.get(generationText(fromGeneration));
+          // An FTM whose successor has begun may still take what was sent to itself.
+          const agreed = line?.agreed.get(life.kernel.armor) === generationText(life.kernel.generation);
+          const there = agreed ? line?.outboxes.get(`${lane} ${life.kernel.armor}`)?.get(sequence) : undefined;
+          if (there && there !== message) fail("messages conserved", `${life.kernel.armor} of ${life.node.name} handles another message as ${lane} ${sequence} of ${from} than the one of this number`);
+          if (message) message.handled = true;
+        }
+      }
+      commit(life, commits);
+    },
+  };
+}
+
+function textOf(body: Uint8Array): string {
+  return Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1");
+}
+
+function isExplained({ sent = [], continuations = {} }: CommitRecord): boolean {
+  const inSent = sent.some(({ body }) => explanations.some((word) => Buffer.from(body.buffer, body.byteOffset, body.length).includes(word)));
+  return inSent || Object.values(continuations).some((one) => explanations.some((word) => one && JSON.stringify(one.message).includes(word)));
+}
