@@ -4,7 +4,8 @@
  *
  * Usage: npm run sim -- [--seeds N | --seeds FROM..TO | --seed S] [--fresh] [--nodes K] [--only KIND,…] [--duration MS]
  *        npm run sim -- --seed S [--trace | --minimise]
- *        npm run sim:soak -- [--from S] [--faults N] [--stop-at-failure]
+ *        npm run sim -- --scale NODES
+ *        npm run sim:soak -- [--from S] [--faults N] [--seconds N] [--stop-at-failure]
  *
  * @module
  */
@@ -14,6 +15,7 @@ import { parseArgs } from "node:util";
 import { faultKinds } from "./fault_kinds.ts";
 import { minimise } from "./minimise.ts";
 import { Report, replayCommand } from "./report.ts";
+import { scale, scaleRow } from "./scale.ts";
 import { type Job, runJobs } from "./seed_pool.ts";
 import { type RunOptions, simulate } from "./simulate.ts";
 
@@ -36,6 +38,8 @@ const { values } = parseArgs({
     minimise: { type: "boolean", default: false },
     soak: { type: "boolean", default: false },
     faults: { type: "string" },
+    seconds: { type: "string" },
+    scale: { type: "string" },
     "stop-at-failure": { type: "boolean", default: false },
   },
 });
@@ -90,9 +94,11 @@ async function one(seed: number, options: Omit<RunOptions, "trace">): Promise<nu
 async function many(options: Omit<RunOptions, "trace">): Promise<number> {
   const [from, to] = range();
   const enough = numberOf("faults", values.faults) ?? Infinity;
+  const endMs = performance.now() + (numberOf("seconds", values.seconds) ?? Infinity) * 1_000;
   const report = new Report(options);
   let seed = from;
-  const next = (): Job | undefined => (seed > to || report.faults >= enough ? undefined : { seed: seed++, ...options });
+  const isOver = (): boolean => seed > to || report.faults >= enough || performance.now() >= endMs;
+  const next = (): Job | undefined => (isOver() ? undefined : { seed: seed++, ...options });
   const run = runJobs(next, (result) => {
     report.add(result);
     if (result.ok) return;
@@ -109,5 +115,13 @@ async function many(options: Omit<RunOptions, "trace">): Promise<number> {
   return report.failed.length === 0 ? 0 : 1;
 }
 
+async function large(nodes: number, seed: number): Promise<number> {
+  const result = await scale(nodes, seed, (text) => process.stderr.write(`${text}\n`));
+  process.stdout.write(`${scaleRow(result)}\n`);
+  return result.movedMs < 0 ? 1 : 0;
+}
+
 const seed = numberOf("seed", values.seed, 0);
-process.exitCode = seed === undefined ? await many(optionsGiven()) : await one(seed, optionsGiven());
+const nodes = numberOf("scale", values.scale, 2);
+if (nodes !== undefined) process.exitCode = await large(nodes, seed ?? 1);
+else process.exitCode = seed === undefined ? await many(optionsGiven()) : await one(seed, optionsGiven());

@@ -29,3 +29,25 @@ for (const nodes of [1, 2, 3]) {
     expect(cluster.violation).toBeUndefined();
   }, 30_000);
 }
+
+test("a node leaves while another is away as planned: it has left when that one is back, and ends", async () => {
+  const cluster = new SimCluster({ seed: 5, nodes: 3 });
+  const workload = new Workload(cluster);
+  for (const node of cluster.nodes) node.powerOn();
+  await cluster.run(5_000);
+  expect(problemsOf(cluster, workload)).toEqual([]);
+  const [, away, leaving] = cluster.nodes;
+  away!.managed = false;
+  away!.guardLock!.signal("SIGTERM");
+  await cluster.run(2_000);
+  workload.down(leaving!);
+  // "left" would be stored on one of two.
+  await cluster.run(12_000);
+  expect(leaving!.machine.all("daemon").length).toBe(1);
+  away!.managed = true;
+  away!.startGuard();
+  await cluster.run(8_000);
+  expect(problemsOf(cluster, workload)).toEqual([]);
+  expect(leaving!.machine.all().map(({ role }) => role)).toEqual([]);
+  expect(cluster.violation).toBeUndefined();
+}, 30_000);

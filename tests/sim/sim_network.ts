@@ -56,6 +56,9 @@ export class SimNetwork {
   readonly #cut = new Set<string>();
   readonly #slowMs = new Map<string, number>();
   readonly #links = new Set<SimLink>();
+  /** What was sent from one node to another so far. */
+  readonly counts = { frames: 0, frameBytes: 0, datagrams: 0 };
+  readonly #datagramsOf = new Map<string, number>();
 
   /** @param isOn Whether a node has power. */
   constructor(readonly clock: SimClock, readonly random: RandomSource, readonly isOn: (node: string) => boolean) {}
@@ -90,6 +93,8 @@ export class SimNetwork {
   /** Send a datagram; `deliver` runs at the other end, perhaps; an altered one is `corrupted`. */
   datagram(from: string, to: string, deliver: () => void, corrupted: () => void): void {
     if (from === to) return void this.clock.at(this.clock.nowMs, deliver);
+    this.counts.datagrams += 1;
+    for (const node of [from, to]) this.#datagramsOf.set(node, this.datagramsOf(node) + 1);
     const { drop, duplicate, corrupt, delayMaxMs } = this.datagrams;
     const copies = this.random.below(1_000) < duplicate ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
@@ -98,6 +103,11 @@ export class SimNetwork {
       const arrive = corrupt > 0 && this.random.below(1_000) < corrupt ? corrupted : deliver;
       if (!this.isCut(from, to)) this.clock.at(this.clock.nowMs + delayMs, () => !this.isCut(from, to) && arrive());
     }
+  }
+
+  /** Sent by a node and to it. */
+  datagramsOf(node: string): number {
+    return this.#datagramsOf.get(node) ?? 0;
   }
 
   /** Take connections until the process ends. */
@@ -280,6 +290,10 @@ class SimLink {
 
   /** What the network does to one frame. */
   #send(from: End, to: End, bytes: Uint8Array): void {
+    if (this.isRemote) {
+      this.network.counts.frames += 1;
+      this.network.counts.frameBytes += bytes.length;
+    }
     const { random, streams: { corrupt, drop, duplicate, late }, clock } = this.network;
     if (!this.isRemote || corrupt + drop + duplicate + late === 0) return this.#post(from, to, { bytes });
     const fate = random.below(1_000);

@@ -104,14 +104,15 @@ export class SimNode {
     this.daemon = undefined;
   }
 
-  /** As an operator or a service manager does; one that was started by a daemon has to make room. */
+  /** As an operator or a service manager does: one that is ending has ended before, one that was started by a daemon has to make room. */
   startGuard(): void {
-    if (this.#service?.alive) return;
+    const again = (): void => void this.machine.clock.at(this.machine.clock.nowMs + 100, () => this.machine.on && this.managed && this.startGuard());
+    if (this.#service?.alive) return void this.#service.onDeath.push(again);
     const guard = startSimGuard(this, true);
     this.#service = guard;
     // Restart=always, but only after a failure.
     guard.onDeath.push(() => {
-      if (this.managed && guard.exit?.code !== 0) this.machine.clock.at(this.machine.clock.nowMs + 100, () => this.machine.on && this.startGuard());
+      if (guard.exit?.code !== 0) again();
     });
   }
 
