@@ -115,6 +115,11 @@ export class ArmorHost {
     for (const work of this.#works.splice(0)) this.#work(work);
   }
 
+  /** Now, as the microkernel is told it. */
+  get nowMs(): number {
+    return Math.max(this.#clock.nowMs(), this.#lastMs);
+  }
+
   /** Start a local thread. */
   local(op: string, payload: Payload = {}): void {
     this.dispatch({ kind: "local", op, payload });
@@ -129,9 +134,8 @@ export class ArmorHost {
   dispatch(event: KernelEvent): void {
     if (this.#ended) return;
     try {
-      const now = Math.max(this.#clock.nowMs(), this.#lastMs);
-      this.#lastMs = now;
-      const effects = this.kernel.step(event, now);
+      this.#lastMs = this.nowMs;
+      const effects = this.kernel.step(event, this.#lastMs);
       this.#perform(effects);
       if (effects.commits.some(({ versions, removed }) => versions ?? removed)) this.surroundings.reconfigured?.();
       this.surroundings.hand?.release();

@@ -158,7 +158,7 @@ export class Daemon {
   /** `GET /v1/status`. */
   status(): Record<string, unknown> {
     const { kernel, node, machine } = this;
-    return statusDocument({ kernel, node, cluster: machine.identity.now.cluster, nowMs: machine.clock.nowMs(), self: this.#self });
+    return statusDocument({ kernel, node, cluster: machine.identity.now.cluster, nowMs: this.#host.nowMs, self: this.#self });
   }
 
   /** What the elements are told at the start, and what is looked at from then on. */

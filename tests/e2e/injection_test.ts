@@ -51,6 +51,14 @@ describe("armor inject", () => {
     await cluster.settled(cluster.nodes, 20_000);
   }, 60_000);
 
+  test("a daemon whose clock has stood still is not stale for ever: it compares times of one clock", async () => {
+    const standsMs = 2_000;
+    expect(await refusing.cli("inject", "clock-jump", "daemon@n1", "--by", `-${standsMs}`)).toMatchObject({ status: 0 });
+    const goesOnAtMs = performance.now() + standsMs + 500;
+    await waitFor("its clock goes on", () => performance.now() > goesOnAtMs);
+    expect(await taking.status()).toMatchObject({ stale: false });
+  }, 30_000);
+
   test("corrupts live state in the process that runs, and a checkpoint on disk", async () => {
     expect(await refusing.cli("inject", "corrupt-state", "execution@n1", "--element", "epoch_guard", "--seed", "3")).toMatchObject({ status: 0 });
     const { id } = (await taking.status()).nodes.find(({ name }) => name === "n1")!;
