@@ -14,33 +14,42 @@
 /** Start and factor of FNV-1a: each step can be reversed, so one altered step always gives another end. */
 const start = 0x811c9dc5 | 0;
 const factor = 0x01000193;
-/** Deeper than plain data may be; volatile parts might hold themselves. */
-const depthMax = 64;
 
 const double = new Float64Array(1);
 const words = new Int32Array(double.buffer);
 
+/** `seal`: none before its first look has ended; `look`: its last. */
+type Sealed = { seal: number | undefined; look: number };
+
 /** Seals of the objects in element state; forgotten with them. */
 export class StateSeals {
-  readonly #seals = new WeakMap<object, number>();
+  readonly #sealed = new WeakMap<object, Sealed>();
+  #look = 0;
 
   /**
-   * Seal what is not sealed yet, here and below, and compare what is.
+   * Seal what is not sealed yet, here and below, and compare what is. What many
+   * hold is looked at once.
    *
    * @param below Also what the object holds.
    * @returns Where something has changed, as `.key.key`; `undefined` if nothing has.
    */
   broken(value: unknown, below: boolean = true): string | undefined {
-    return isObject(value) ? this.#look(value, below ? depthMax : 0) : undefined;
+    this.#look += 1;
+    return isObject(value) ? this.#broken(value, below) : undefined;
   }
 
-  #look(value: object, depth: number): string | undefined {
+  #broken(value: object, below: boolean): string | undefined {
+    const sealed = this.#sealed.get(value) ?? { seal: undefined, look: 0 };
+    if (sealed.look === this.#look) return undefined;
+    // Before what it holds, which may be itself.
+    if (sealed.look === 0) this.#sealed.set(value, sealed);
+    sealed.look = this.#look;
     let seal = start;
     let path: string | undefined;
     const take = (key: unknown, item: unknown): void => {
       seal = mixValue(mixValue(seal, key), item);
-      if (depth === 0 || path !== undefined || !isObject(item)) return;
-      path = this.#look(item, depth - 1);
+      if (!below || path !== undefined || !isObject(item)) return;
+      path = this.#broken(item, below);
       if (path !== undefined) path = `.${String(key)}${path}`;
     };
     if (Array.isArray(value) || value instanceof Uint8Array) for (let i = 0; i < value.length; i++) take(i, value[i]);
@@ -49,9 +58,8 @@ export class StateSeals {
     else if (isPlain(value)) for (const key in value) take(key, (value as { readonly [key: string]: unknown })[key]);
     // What a class is made of is its own affair.
     else return undefined;
-    const known = this.#seals.get(value);
-    if (known === undefined) this.#seals.set(value, seal);
-    return known === undefined || known === seal ? path : "";
+    sealed.seal ??= seal;
+    return sealed.seal === seal ? path : "";
   }
 }
 

@@ -72,6 +72,19 @@ describe("StateSeals.broken()", () => {
     expect(seals.broken(state, false)).toBe("");
   });
 
+  test("looks once at what many hold", () => {
+    let reads = 0;
+    const shared = { get value() {
+      reads += 1;
+      return 1;
+    } };
+    const seals = new StateSeals();
+    const state = new Map(Array.from({ length: 100 }, (_, index) => [index, { shared }]));
+    seals.broken(state);
+    seals.broken(state);
+    expect(reads).toBe(2);
+  });
+
   test("leaves alone what is made by a class, and what holds itself ends", () => {
     const seals = new StateSeals();
     class Counter {
