@@ -16,18 +16,24 @@ export function quantile(values: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!;
 }
 
-/** All tables. */
-export function markdown(all: readonly Injection[], date: string): string {
+/** All tables. `commit`: of the executable. */
+export function markdown(all: readonly Injection[], date: string, commit: string): string {
   const failures = all.filter(({ outcome }) => outcome === "system failure");
   const seeds = [...new Set(all.map(({ seed }) => seed))].sort((a, b) => a - b);
-  const lives = new Set(all.map(({ seed, life }) => `${seed}/${life}`));
+  const livesOf = (group: readonly Injection[]): number => new Set(group.map(({ seed, life }) => `${seed}/${life}`)).size;
   return [
     "# Campaign on real processes",
     "",
     `Written by \`npm run campaign -- --report\` on ${date}: ${cpus().length} × ${cpus()[0]?.model.replace(/\s+/g, " ").trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, shared with other work; several clusters at once, so times are pessimistic.`,
     "What is injected, and what counts as a system failure, is in [docs/PROOF.md](../docs/PROOF.md#real-processes).",
     "",
-    `**${all.length} injections, ${failures.length} system failures**, in ${lives.size} clusters; seeds ${seeds.join(", ")}.`,
+    `**${all.length} injections, ${failures.length} system failures**, in ${livesOf(all)} clusters; executable of commit ${commit}; seeds ${seeds.join(", ")}.`,
+    "",
+    table(["Seed", "Clusters", "n", ...outcomes], seeds.map((seed) => {
+      const group = all.filter((one) => one.seed === seed);
+      const [name, ...counts] = counted(String(seed), group);
+      return [name!, String(livesOf(group)), ...counts];
+    })),
     "",
     "## Outcomes",
     "",

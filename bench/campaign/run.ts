@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
@@ -36,6 +37,8 @@ const { values } = parseArgs({
     /** Write bench/CAMPAIGN.md and its plot from the lines of these seeds, or of all there are. */
     report: { type: "boolean", default: false },
     seeds: { type: "string" },
+    /** Of the executable; for the report. */
+    commit: { type: "string", default: "" },
   },
 });
 const sets = { outside: outsideFaults, seams: seamFaults, state: stateFaults };
@@ -50,7 +53,7 @@ const linesPath = join(out, `${seed}.ndjson`);
 if (values.report) {
   const names = values.seeds?.split(",").map((name) => `${name}.ndjson`) ?? readdirSync(out).filter((name) => name.endsWith(".ndjson"));
   const all = names.flatMap((name) => readFileSync(join(out, name), "utf8").trimEnd().split("\n").map((text) => JSON.parse(text) as Injection));
-  writeFileSync(join(root, "bench", "CAMPAIGN.md"), markdown(all, new Date().toISOString().slice(0, 10)));
+  writeFileSync(join(root, "bench", "CAMPAIGN.md"), markdown(all, new Date().toISOString().slice(0, 10), values.commit || headCommit()));
   writeFileSync(join(root, "bench", "campaign.svg"), svg(all));
   process.exit(0);
 }
@@ -63,6 +66,10 @@ let stop = false;
 process.on("SIGTERM", () => (stop = true));
 process.on("SIGINT", () => (stop = true));
 const over = (): boolean => stop || done.length >= wanted || performance.now() > endMs;
+
+function headCommit(): string {
+  return spawnSync("git", ["log", "-1", "--format=%h"], { cwd: root, encoding: "utf8" }).stdout.trim();
+}
 
 /** Clusters one after the other. */
 async function line(): Promise<void> {
