@@ -19,6 +19,11 @@ export interface SystemCalls {
   allocate(descriptor: number, mode: number, offset: number, length: number): boolean;
   /** Keep every descriptor but 0, 1 and 2 from programs started later; `false` before Linux 5.11. */
   closeOnExec(): boolean;
+  /**
+   * Let go of pages that can be read again from the file they came from (`madvise`, `MADV_DONTNEED`).
+   * What was changed in them is lost: for ranges that nobody has written to.
+   */
+  releasePages(start: bigint, length: number): boolean;
 }
 
 /** A C function; numbers and byte arrays are its arguments. */
@@ -31,6 +36,7 @@ const symbols: { readonly [name: string]: readonly Kind[] } = {
   lockf: ["i32", "i32", "i64"],
   fallocate: ["i32", "i32", "i64", "i64"],
   syscall: ["i64", "i64", "i64", "i64"],
+  madvise: ["i64", "i64", "i32"],
 };
 
 /** The C library's name on glibc and on musl. */
@@ -74,9 +80,10 @@ const lockTry = 2;
 /** `close_range`, the same number on every architecture; musl has no wrapper. */
 const closeRange = 436;
 const closeRangeCloseOnExec = 4;
+const dontNeed = 4;
 
 function bind(library: Library): SystemCalls {
-  const { clock_gettime, lockf, fallocate, syscall } = library as { [name: string]: Call } & typeof library;
+  const { clock_gettime, lockf, fallocate, syscall, madvise } = library as { [name: string]: Call } & typeof library;
   const time = new Uint8Array(16);
   const view = new DataView(time.buffer);
   return {
@@ -92,6 +99,7 @@ function bind(library: Library): SystemCalls {
     },
     allocate: (descriptor, mode, offset, length) => fallocate?.(descriptor, mode, offset, length) === 0,
     closeOnExec: () => syscall?.(closeRange, 3, 0xffffffff, closeRangeCloseOnExec) === 0,
+    releasePages: (start, length) => madvise?.(start, length, dontNeed) === 0,
   };
 }
 
