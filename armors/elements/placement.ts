@@ -146,9 +146,10 @@ function decide(thread: Placing): void {
   const reachable = nodes.filter(({ id, state }) => state === "alive" || (state === "suspect" && reports.has(id)));
   for (const { id } of reachable) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
   for (const { id } of draining) {
-    // The old copies end when the new ones run.
+    // The old copies end when the new ones run, or have been tried everywhere.
     const staying = wanted.filter((one) => one.node === id).map(({ order: one }) => one);
-    const leaving = (thread.volatile.sent.get(id) ?? []).filter(({ id: instance }) => wanted.some((one) => one.order.id === instance && one.node !== id && !isUp(thread, one)));
+    const awaited = (one: Wanted): boolean => !isUp(thread, one) && alive.some((node) => !isAvoided(thread, one.order, one.order.id, node.id));
+    const leaving = (thread.volatile.sent.get(id) ?? []).filter(({ id: instance }) => wanted.some((one) => one.order.id === instance && one.node !== id && awaited(one)));
     order(thread, id, [...staying, ...leaving]);
     const left = (reports.get(id) ?? []).some(({ state }) => state !== "stopped" && state !== "completed" && state !== "failed");
     if (left || staying.length + leaving.length > 0) continue;
@@ -235,7 +236,8 @@ function forgetRemoved(thread: Placing, table: { readonly [key: string]: Data })
 
 /** Submitted to this FTM: it cannot run anywhere yet. */
 function isFresh(entry: ApplicationEntry, thread: Placing): boolean {
-  return entry.revision === 1 && compareEpochs(entry.revisionEpoch, thread.volatile.epoch) === 0;
+  const { number, node } = thread.volatile.epoch;
+  return entry.restart === 0 && entry.serial.startsWith(`${number}.${node}.`);
 }
 
 /** A crash loop, or a node that cannot run it, moves it while there is a node not yet tried. */
@@ -245,7 +247,7 @@ function mustMove(thread: Placing, entry: ApplicationEntry, id: string, placed: 
 }
 
 /** It has not stayed up there, and that was not long ago. */
-function isAvoided(thread: Placing, { serial }: ApplicationEntry, id: string, node: string): boolean {
+function isAvoided(thread: Placing, { serial }: Pick<ApplicationEntry, "serial">, id: string, node: string): boolean {
   return (thread.volatile.avoid.get(instanceKey({ id, serial }))?.get(node) ?? 0) > thread.nowMs;
 }
 

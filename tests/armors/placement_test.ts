@@ -68,7 +68,7 @@ class Places {
 
   submit(fields: DataRecord): void {
     const application = parseApplication({ command: "web", ...fields });
-    const entry: ApplicationEntry = { serial: "s", application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] } as unknown as ApplicationEntry;
+    const entry: ApplicationEntry = { serial: "1.n1.1", application, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] } as unknown as ApplicationEntry;
     this.table[`app:${application.name}`] = entry as unknown as Data;
     this.changed();
   }
@@ -187,6 +187,17 @@ describe("placement", () => {
     expect(places.said).toEqual(["hand over n1", "hand over n1", "hand over n1"]);
     places.ftmNode = "n2";
     places.changed();
+    expect(places.said.at(-1)).toBe("drained n1");
+  });
+
+  test("a node that is to leave does not wait for what no other node can run", () => {
+    const places = new Places("n1", "n2");
+    places.unable.add("n2");
+    places.submit({ name: "web", node: "n1" });
+    expect(places.where).toEqual({ "web.0": "n1" });
+    places.nodes.set("n1", "draining");
+    places.changed(1_000);
+    expect(places.orders.get("n1")).toEqual([]);
     expect(places.said.at(-1)).toBe("drained n1");
   });
 
