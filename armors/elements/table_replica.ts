@@ -32,7 +32,9 @@ export function tableReplica(): Element {
         const store = thread.payload["store"] as unknown as TableStore;
         delete thread.payload["store"];
         thread.payload["stored"] = state.version;
-        if (compareVersions(store.version, state.version) <= 0) return;
+        // What was lost in part is stored anew even if it turns out to be all there.
+        const order = compareVersions(store.version, state.version);
+        if (order < 0 || (order === 0 && state["lost"] !== true)) return;
         if (store.base !== null && compareVersions(store.base, state.version) !== 0) return;
         if (!contains(store, state.version)) {
           // This copy has changes that the FTM does not know: it takes them in first.

@@ -39,6 +39,8 @@ function lostDaemon(memory: DataRecord | null, armors: readonly DataRecord[] = [
   return { kernel, refused, followed };
 }
 
+const epoch = (number: number): { number: number; node: string } => ({ number, node: "a" });
+
 describe("a daemon that has lost its checkpoint", () => {
   const memory = { promised: { number: 7, node: "a" }, ftm: { epoch: { number: 7, node: "a" }, node: "a" }, generation: { epoch: 0, node: "b", counter: 0 }, nodes: [node("a"), node("b")] };
 
@@ -85,6 +87,18 @@ describe("a daemon that has lost its checkpoint", () => {
     expect(kernel.state("table_replica")).toEqual({ version, lineage: [], "node:a": node("a"), "app:x": entry });
     expect(asks(10_000)).toBe(0);
   });
+});
+
+test("a daemon whose table turns out to be all there takes it from the FTM once more, and counts again", () => {
+  const { kernel } = lostDaemon({ promised: epoch(7), ftm: { epoch: epoch(7), node: "a" }, generation: { epoch: 0, node: "b", counter: 0 }, nodes: [node("a")] } as unknown as DataRecord);
+  const version = { epoch: epoch(7), sequence: 3 };
+  const store = { version, lineage: [], base: null, set: { "node:a": node("a") }, unset: [] };
+  const give = (): void => void kernel.step({ kind: "local", op: "table.store", payload: { store } as unknown as DataRecord as never }, 11);
+  give();
+  kernel.step({ kind: "local", op: "checkpoint.restored", payload: { complete: false, memory: null } }, 11);
+  expect(kernel.state("table_replica")).toMatchObject({ version, lost: true });
+  give();
+  expect(kernel.state("table_replica")).toEqual({ version, lineage: [], "node:a": node("a") });
 });
 
 describe("a takeover of three nodes", () => {
