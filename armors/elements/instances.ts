@@ -45,6 +45,8 @@ type Volatile = {
   readonly boot: string;
   /** Programs that do not belong here have been ended. */
   readonly swept: boolean;
+  /** The FTM has been told in this life: the first time it hears that this armor has started. */
+  readonly told: boolean;
 };
 type Executing = Thread<Volatile>;
 
@@ -124,7 +126,7 @@ export function instances(node: string): Element {
     name: "instances",
     version: 1,
     state: {},
-    volatile: () => ({ failedMs: {}, boot: "", swept: false }),
+    volatile: () => ({ failedMs: {}, boot: "", swept: false, told: false }),
     check: wrongInstances,
     handlers: {
       "armor.started": (state, thread) => {
@@ -261,7 +263,8 @@ export function instances(node: string): Element {
       },
       "instances.tell": (state, thread) => {
         const reports = Object.values(state).map(report);
-        thread.send({ ops: [op("instances.told", "ftm")], payload: { node, instances: reports, started: thread.payload["started"] === true }, lane: "system" });
+        thread.send({ ops: [op("instances.told", "ftm")], payload: { node, instances: reports, started: !thread.volatile.told }, lane: "system" });
+        thread.setVolatile({ ...thread.volatile, told: true });
       },
     },
   });

@@ -26,6 +26,8 @@ export class Execution {
   readonly commands: { readonly atMs: number; readonly kind: string; readonly args: DataRecord }[] = [];
   /** When programs were asked. */
   readonly askedMs: number[] = [];
+  /** What the FTM was told, one by one: whether it was the first word of a life. */
+  readonly told: boolean[] = [];
   /** What probes find. */
   answer: (id: string) => ProbedAnswer = () => ({ ok: true });
   /** Whether a launch works; a text says why it cannot. */
@@ -36,7 +38,7 @@ export class Execution {
   constructor() {
     this.network.onCommand = (_, command) => this.#perform(command);
     this.network.add("daemon@n1", [element({ name: "event_log", version: 1, state: {}, handlers: { "events.note": () => {} } })]);
-    this.network.add("ftm", [element({ name: "ftm", version: 1, state: {}, handlers: { "instances.told": () => {} } })]);
+    this.network.add("ftm", [element({ name: "ftm", version: 1, state: {}, handlers: { "instances.told": (_state, { payload }) => void this.told.push(payload["started"] === true) } })]);
     this.network.add(armor, executionArmor({ node: "n1" }), { payload: { bootId: "boot" } });
   }
 
@@ -71,10 +73,11 @@ export class Execution {
     this.advance(0);
   }
 
-  /** The armor dies and comes back; programs go on. */
-  restart(bootId = "boot"): void {
+  /** The armor dies and comes back; programs go on. @param found What its host says at once. */
+  restart(bootId = "boot", found: () => void = () => {}): void {
     this.network.crashAfter(armor, 0);
     this.network.restart(armor, { bootId });
+    found();
     this.advance(1);
   }
 

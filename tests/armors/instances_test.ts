@@ -236,3 +236,15 @@ describe("programs of which an armor knows nothing", () => {
     expect(execution.state(id)).toMatchObject({ state: "stopped", launch: 0 });
   });
 });
+
+test("the FTM hears of each new life of the armor, also where programs ended before that could say anything", () => {
+  const execution = new Execution();
+  const id = execution.run({});
+  execution.advance(10);
+  const before = execution.told.length;
+  expect(execution.told.slice(1)).not.toContain(true);
+  execution.restart("boot", () => execution.local("program.exited", { id, launch: 1, status: 1, adopted: true }));
+  execution.advance(1_000);
+  expect(execution.told.slice(before).filter(Boolean)).toEqual([true]);
+  expect(execution.told[before]).toBe(true);
+});
