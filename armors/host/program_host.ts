@@ -135,6 +135,9 @@ export function programHost(system: ProgramSystem): {
     });
   };
 
+  /** Ends of programs that did not belong here, by instance. */
+  const sweeping = new Map<string, Promise<void>>();
+
   const serve = ({ id, launch: number, application }: LaunchArgs, local: Local): Promise<void> =>
     system.serve(id, number, application, () => local("application.progress", { id, launch: number }));
 
@@ -142,6 +145,8 @@ export function programHost(system: ProgramSystem): {
   const start = async (args: LaunchArgs, local: Local, again: boolean): Promise<void> => {
     const { id, launch: number, application } = args;
     await serve(args, local);
+    // A program of that name that does not belong here ends first: it may be another.
+    await sweeping.get(id);
     const running = again ? undefined : runningLaunch(system, id);
     if (running !== undefined && running !== number) return local("program.taken", { id, launch: number, number: running, running: true });
     const outcome = await system.launch(id, number, application);
@@ -209,7 +214,7 @@ export function programHost(system: ProgramSystem): {
     for (const id of system.instances()) {
       const number = ids.includes(id) ? undefined : runningLaunch(system, id);
       const program = number === undefined ? undefined : system.record(id, number)?.program;
-      if (program) void system.stop(program, graceMs);
+      if (program) sweeping.set(id, system.stop(program, graceMs).then(() => void sweeping.delete(id)));
     }
   };
 

@@ -52,3 +52,31 @@ test("a sweep ends the living program of an instance that does not belong here, 
   programHost(system as ProgramSystem).command({ kind: "program.sweep", args: { ids: ["kept.0"], graceMs: 70 } }, () => {});
   expect(stopped).toEqual([[3, 70]]);
 });
+
+test("an instance that is launched while a program of its name is swept away waits for its end, and does not take it over", async () => {
+  const done: string[] = [];
+  let end = (): void => {};
+  let lives = true;
+  const system: Partial<ProgramSystem> = {
+    instances: () => ["web.0"],
+    launches: () => [1],
+    record: () => ({ state: lives ? "running" : "ended", program: program(3), ...(!lives && { exit: 0 }) }),
+    isAlive: () => lives,
+    serve: async () => {},
+    stop: () => new Promise<void>((resolve) => (end = resolve)),
+    launch: async (instance, number) => {
+      done.push(`launch ${instance} ${number}`);
+      return { ok: false, code: "exists", reason: "launched before" };
+    },
+  };
+  const { command } = programHost(system as ProgramSystem);
+  const told: unknown[] = [];
+  command({ kind: "program.sweep", args: { ids: [], graceMs: 70 } }, () => {});
+  command({ kind: "program.launch", args: { id: "web.0", launch: 1, application: {} } } as never, (op, payload) => void told.push([op, payload]));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect({ done, told }).toEqual({ done: [], told: [] });
+  lives = false;
+  end();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect({ done, told }).toEqual({ done: ["launch web.0 1"], told: [["program.taken", { id: "web.0", launch: 1, number: 1, running: false }]] });
+});
