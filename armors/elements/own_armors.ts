@@ -42,7 +42,7 @@ export function ownArmorTable(): Element {
       // The armor has committed the change; the table follows, so that the armor is the same elsewhere.
       "elements.note": (_state, thread) => {
         if ((thread.payload["noted"] as string).includes("@")) forget(thread);
-        else thread.insert(op("table.read"), op("elements.record"), op("table.change"), op("table.commit"));
+        else thread.insert(op("nodes.read"), op("table.read"), op("elements.record"), op("table.change"), op("table.commit"));
       },
       "elements.record": (_state, thread) => record(thread),
       "armor.route": (_state, thread) => {
@@ -154,7 +154,7 @@ function record(thread: Thread): void {
   const sources: { [hash: string]: string } = {};
   for (const one of own) sources[one.hash] = one.hash === hash ? source : before.sources[one.hash]!;
   const set: { [key: string]: Data } = { [elementsKey(id)]: { own, sources } as unknown as Data };
-  if (entry) set[`armor:${entry.name}`] = { ...entry, revision: entry.revision + 1 };
+  if (entry) set[`armor:${entry.name}`] = { ...entry, revision: entry.revision + 1, revisionEpoch: thread.payload["epoch"] as OwnArmorEntry["revisionEpoch"] };
   // An armor of one's own that was removed meanwhile is not brought back.
   const gone = !entry && id !== "ftm" && id !== "heartbeat";
   thread.payload["change"] = { set: gone ? {} : set, unset: [] } satisfies TableChange as unknown as Data;

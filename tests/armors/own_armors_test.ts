@@ -1,10 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { findArmor } from "../../armors/elements/armor_names.ts";
+import { ownArmorTable } from "../../armors/elements/own_armors.ts";
 import { movedOwnArmors, type OwnSituation, planOwnArmors } from "../../armors/elements/own_placement.ts";
 import type { NodeView, RegisteredArmor } from "../../armors/elements/registration.ts";
 import { mergeTables } from "../../armors/elements/table_version.ts";
 import type { OwnArmorEntry } from "../../armors/shapes.ts";
-import type { Data } from "../../core/data.ts";
+import type { Data, DataRecord } from "../../core/data.ts";
+import { element } from "../../core/element.ts";
+import { KernelNetwork } from "../sim/kernel_network.ts";
 
 const epoch = (number: number) => ({ number, node: "a" });
 const entry = (name: string, rest: Partial<OwnArmorEntry> = {}): OwnArmorEntry => ({ id: `id-${name}`, name, node: null, revision: 1, revisionEpoch: epoch(1), ...rest });
@@ -118,4 +121,24 @@ describe("tables that went their own ways are merged:", () => {
     expect(merged({}, of("a"))).toEqual([of("a"), []]);
     expect(merged(of("b"), of("a"))).toEqual([of("b"), []]);
   });
+});
+
+test("a change of elements is of the epoch in which it is recorded: of two sides' changes the later stays", () => {
+  const network = new KernelNetwork(1);
+  const table = { "armor:x": entry("x"), "elements:id-x": { own: [{ name: "e", hash: "old", builtIn: false }], sources: { old: "old" } } };
+  let change: Data = null;
+  const world = element({
+    name: "world",
+    version: 1,
+    state: {},
+    handlers: {
+      "nodes.read": (_state, thread) => void (thread.payload["epoch"] = epoch(2)),
+      "table.read": (_state, thread) => void (thread.payload["table"] = table as unknown as Data),
+      "table.change": (_state, thread) => void (change = thread.payload["change"] ?? null),
+      "table.commit": () => {},
+    },
+  });
+  network.add("ftm", [ownArmorTable(), world]);
+  network.local("ftm", "elements.note", { noted: "id-x", verb: "replace", element: { name: "e", source: "new" }, answer: { hash: "new" } });
+  expect((change as unknown as { set: DataRecord }).set["armor:x"]).toEqual(entry("x", { revision: 2, revisionEpoch: epoch(2) }) as unknown as Data);
 });
