@@ -187,7 +187,9 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
         return handOver(0);
       case "membership.end":
         machine.clock.settled = true;
-        return void processes.endAll().then(() => leave(0));
+        return void processes.endAll().then(() => process.run(() => host.local("membership.ended")));
+      case "membership.leave":
+        return leave(0);
       case "guard.hung":
         return guard.hung();
       case "guard.heard":
