@@ -96,6 +96,9 @@ export const timing = {
   admissionMs: 120_000,
   /** A restarted daemon waits this long for its registered peers before it decides alone. */
   coldStartWaitMs: 3_000,
+  /** In a cluster of more nodes than this, each node has to wait so long per node for the next view: all of them at once cost the square of that. */
+  viewPauseFromNodes: 10,
+  viewPausePerNodeMs: 5,
   /** Operator's stop: SIGTERM, then SIGKILL. */
   stopGraceMs: 10_000,
   /** A program in state T this long hangs. */

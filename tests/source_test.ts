@@ -14,8 +14,7 @@ import { seededRandom } from "../core/random.ts";
 import { SubscriptionList } from "../core/subscription_list.ts";
 import { basicElements } from "../armors/elements/basic.ts";
 import { livenessPoll } from "../armors/elements/liveness_poll.ts";
-import type { Makeups } from "../armors/elements/makeups.ts";
-import type { View } from "../armors/elements/view.ts";
+import type { View } from "../armors/elements/view_shape.ts";
 import { daemonArmor } from "../armors/daemon_armor.ts";
 import { executionArmor } from "../armors/execution_armor.ts";
 import { faultToleranceManager } from "../armors/fault_tolerance_manager.ts";
@@ -350,7 +349,7 @@ describe("the four components", () => {
     ]);
     // Registration: armors with their elements and ops, applications with their processes.
     const { makeup } = armors.find(({ armor }) => armor === "execution@n2")!;
-    const listed = (makeups as Makeups).lists[makeup] as { name: string; ops: string[] }[];
+    const listed = makeups[makeup] as { name: string; ops: string[] }[];
     expect(listed.find(({ name }) => name === "instances")!.ops).toContain("instances.assign");
     submit(world, "web");
     world.advance(500);

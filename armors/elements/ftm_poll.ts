@@ -12,7 +12,7 @@ import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { LivenessChange } from "./liveness_poll.ts";
 import type { TakeoverRequest } from "./takeover.ts";
-import type { Follow } from "./view.ts";
+import type { Follow } from "./view_shape.ts";
 
 /** What the last FTM told: enough to replace it. */
 type State = Follow;

@@ -6,20 +6,46 @@
  * @module
  */
 import type { DataRecord } from "../../core/data.ts";
-import { type Element, element } from "../../core/element.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
-import type { NodeRegistration, NodeReport } from "../shapes.ts";
+import { nodeOf, type NodeRegistration, type NodeReport } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
-import { toldMakeups } from "./makeups.ts";
-import type { View } from "./view.ts";
+import type { View } from "./view_shape.ts";
+import { changedView, type ViewChange } from "./view_change.ts";
 
-type Volatile = { readonly view: View | null };
+type Volatile = {
+  /** The newest, wherever it came from. */
+  readonly view: View | null;
+  /** The last one of `view.update`, which changes refer to. */
+  readonly base: View | null;
+};
 
 /** Whether `view` is at least as new as `other`. */
 export function isAsNew(view: View, other: View): boolean {
   const order = compareEpochs(view.epoch, other.epoch);
   return order > 0 || (order === 0 && view.number >= other.number);
+}
+
+/** The view as a whole, please. */
+function want(thread: Thread<Volatile>): void {
+  thread.send({ ops: [op("view.want", "ftm")], payload: { node: nodeOf(thread.self) }, lane: "system" });
+}
+
+function show(thread: Thread<Volatile>, view: View): void {
+  const before = thread.volatile.view;
+  if (before && !isAsNew(view, before)) return;
+  thread.setVolatile({ ...thread.volatile, view });
+  const nodes = Object.fromEntries(view.nodes.map(({ id, address }) => [id, address]));
+  const armors: Record<string, string> = {};
+  for (const { armor, node } of view.armors) if (!armor.includes("@") && node !== "") armors[armor] = node;
+  thread.command({ kind: "routes.nodes", args: { nodes } });
+  thread.command({ kind: "routes.armors", args: { armors } });
+  thread.payload["addresses"] = nodes;
+  thread.payload["heartbeat"] = armors["heartbeat"] ?? null;
+  thread.payload["dead"] = view.nodes.filter(({ state }) => state === "failed" || state === "left").map(({ id }) => id);
+  thread.payload["absent"] = view.nodes.filter(({ absent }) => absent).map(({ id }) => id);
+  thread.insert(op("heartbeat.located"));
 }
 
 /** Follows the FTM's view; tells the host the routes. */
@@ -28,7 +54,7 @@ export function gateway(): Element {
     name: "gateway",
     version: 1,
     state: {},
-    volatile: () => ({ view: null }),
+    volatile: () => ({ view: null, base: null }),
     handlers: {
       "armor.started": (_state, thread) => {
         thread.insert(op("table.read"), op("gateway.peers"));
@@ -60,25 +86,22 @@ export function gateway(): Element {
       "view.offer": (_state, thread) => thread.insert(op("epoch.read"), op("view.take")),
       "view.take": (_state, thread) => {
         const { promised } = thread.payload["epochs"] as { promised: Epoch };
-        delete thread.payload["epochs"];
-        if (compareEpochs((thread.payload["view"] as View).epoch, promised) >= 0) thread.insert(op("view.update"));
+        const view = thread.payload["view"] as View;
+        for (const field of ["epochs", "view"]) delete thread.payload[field];
+        if (compareEpochs(view.epoch, promised) >= 0) show(thread, view);
       },
       "view.update": (_state, thread) => {
-        const view = thread.payload["view"] as View;
-        delete thread.payload["view"];
-        const before = thread.volatile.view;
-        if (before && !isAsNew(view, before)) return;
-        thread.setVolatile({ view: { ...view, makeups: toldMakeups(view, before) } });
-        const nodes = Object.fromEntries(view.nodes.map(({ id, address }) => [id, address]));
-        const armors: Record<string, string> = {};
-        for (const { armor, node } of view.armors) if (!armor.includes("@") && node !== "") armors[armor] = node;
-        thread.command({ kind: "routes.nodes", args: { nodes } });
-        thread.command({ kind: "routes.armors", args: { armors } });
-        thread.payload["addresses"] = nodes;
-        thread.payload["heartbeat"] = armors["heartbeat"] ?? null;
-        thread.payload["dead"] = view.nodes.filter(({ state }) => state === "failed" || state === "left").map(({ id }) => id);
-        thread.payload["absent"] = view.nodes.filter(({ absent }) => absent).map(({ id }) => id);
-        thread.insert(op("heartbeat.located"));
+        const { base } = thread.volatile;
+        const { view = null, change } = thread.payload as unknown as { view?: View; change: ViewChange };
+        for (const field of ["view", "change"]) delete thread.payload[field];
+        const told = view ?? changedView(base, change);
+        if (!told) return want(thread);
+        if (!base || isAsNew(told, base)) thread.setVolatile({ ...thread.volatile, base: told });
+        show(thread, told);
+      },
+      // After a restart there may be nothing else to tell.
+      "armors.tell": (_state, thread) => {
+        if (thread.volatile.base === null) want(thread);
       },
     },
   });

@@ -7,49 +7,21 @@
 import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch } from "../../core/generation.ts";
+import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState, type NodeReport, type ShownInstance } from "../shapes.ts";
-import { type Makeups, type ShownArmor, withMakeups } from "./makeups.ts";
+import { withMakeups } from "./makeups.ts";
 import { ownArmors } from "./own_placement.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
 import type { FtmBegin } from "./takeover.ts";
-
-/** Payload field `view` of `view.update`. */
-export type View = {
-  readonly epoch: Epoch;
-  /** Counts the views of this epoch; an older one is not taken for news. */
-  readonly number: number;
-  /** The FTM has no majority of the registered nodes. */
-  readonly stale: boolean;
-  readonly nodes: readonly { readonly id: string; readonly name: string; readonly address: string; readonly state: string; readonly absent: boolean }[];
-  readonly armors: readonly ShownArmor[];
-  /** What they are made of; the number alone where the receiver was told before. */
-  readonly makeups: Makeups | number;
-  /** Names of armors of the user's own, by id. */
-  readonly names: { readonly [armor: string]: string };
-  readonly applications: readonly {
-    readonly name: string;
-    readonly desired: string;
-    readonly state: InstanceState;
-    readonly revision: number;
-    readonly instances: readonly ShownInstance[];
-  }[];
-};
-
-/** Payload field `follow` of `heartbeat.follow`: what it takes to replace the FTM. */
-export type Follow = {
-  readonly epoch: Epoch;
-  readonly nodes: readonly { readonly id: string; readonly address: string; readonly state: string; readonly absent: boolean }[];
-  /** Node of the FTM; empty if it is not known. */
-  readonly ftm: string;
-};
-
-/** As the FTM keeps it. */
-type FullView = View & { readonly makeups: Makeups };
+import { type ViewChange, viewChange } from "./view_change.ts";
+import type { Follow, View } from "./view_shape.ts";
 
 type Volatile = {
-  readonly view: FullView | null;
-  readonly sent: ReadonlyMap<string, FullView>;
+  readonly view: View | null;
+  readonly sent: ReadonlyMap<string, View>;
+  /** When all were told last. */
+  readonly sentAtMs: number;
   /** What was sent to the heartbeat armor, and to which process. */
   readonly followed: Data;
   /** By instance, what was shown before this FTM of nodes that are absent as planned. */
@@ -66,7 +38,7 @@ export function view(): Element {
     name: "view",
     version: 1,
     state: {},
-    volatile: () => ({ view: null, sent: new Map(), followed: null, before: new Map() }),
+    volatile: () => ({ view: null, sent: new Map(), sentAtMs: -Infinity, followed: null, before: new Map() }),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { reports } = thread.payload["begin"] as unknown as FtmBegin;
@@ -79,19 +51,27 @@ export function view(): Element {
       },
       "view.publish": (_state, thread) => thread.insert(op("instances.read"), op("view.send")),
       "view.send": (_state, thread) => {
-        const { sent, view: last, before } = thread.volatile;
+        const { sent, sentAtMs, view: last, before } = thread.volatile;
         const view = build(thread.payload, last, before);
-        const next = new Map<string, FullView>();
+        const next = new Map<string, View>();
+        const changes = new Map<View, ViewChange>();
+        const waitMs = sentAtMs + pauseMs(view) - thread.nowMs;
+        const own = view.armors.find(({ armor }) => armor === "ftm")?.node;
         for (const { id, state } of view.nodes) {
           if (state === "failed" || state === "left") continue;
           const told = sent.get(id);
-          const news = told !== view;
+          // By its own node the FTM reaches those that are new.
+          if (told && told !== view && waitMs > 0 && id !== own) {
+            next.set(id, told);
+            thread.after("later", waitMs, "cluster.changed");
+            continue;
+          }
+          if (told && told !== view && !changes.has(told)) changes.set(told, viewChange(told, view));
           const ops = [op("epoch.guard", daemonOf(id)), op("view.update", daemonOf(id))];
-          const known = told?.makeups === view.makeups;
-          const payload = { epoch: view.epoch, view: (known ? { ...view, makeups: view.makeups.number } : view) as unknown as Data };
-          if (!news || thread.send({ ops, payload, lane: "system" })) next.set(id, view);
+          const news = (told ? { change: changes.get(told) } : { view }) as { readonly [field: string]: Data };
+          if (told === view || thread.send({ ops, payload: { epoch: view.epoch, ...news }, lane: "system" })) next.set(id, view);
         }
-        thread.setVolatile({ ...thread.volatile, view, sent: next, followed: follow(thread, view) });
+        thread.setVolatile({ ...thread.volatile, view, sent: next, sentAtMs: waitMs > 0 ? sentAtMs : thread.nowMs, followed: follow(thread, view) });
       },
       "view.tell": (_state, thread) => thread.insert(op("nodes.read"), op("table.read"), op("instances.read"), op("view.attach")),
       "view.attach": (_state, thread) => {
@@ -101,11 +81,12 @@ export function view(): Element {
         thread.payload["view"] = view as unknown as Data;
         thread.insert(op("view.offer", daemonOf(thread.payload["node"] as string)));
       },
-      // A daemon that has restarted has forgotten its view.
-      "armors.told": (_state, thread) => {
+      // A daemon that has restarted has forgotten its view; one may have missed a change.
+      "view.want": (_state, thread) => {
         const sent = new Map(thread.volatile.sent);
         if (!sent.delete(thread.payload["node"] as string)) return;
         thread.setVolatile({ ...thread.volatile, sent });
+        thread.insert(op("cluster.changed"));
       },
     },
   });
@@ -128,13 +109,13 @@ function follow({ send, volatile: { followed } }: Thread<Volatile>, { epoch, nod
 }
 
 /** What the fields just read add up to; `last` itself if that says the same. */
-function build(payload: { readonly [field: string]: Data }, last: FullView | null, before: Volatile["before"]): FullView {
+function build(payload: { readonly [field: string]: Data }, last: View | null, before: Volatile["before"]): View {
   const view = viewOf(payload, last, before);
   if (last && dataEqual(last as unknown as Data, view as unknown as Data)) return last;
   return { ...view, number: view.number + 1 };
 }
 
-function viewOf(payload: { readonly [field: string]: Data }, last: FullView | null, before: Volatile["before"]): FullView {
+function viewOf(payload: { readonly [field: string]: Data }, last: View | null, before: Volatile["before"]): View {
   const nodes = payload["nodes"] as unknown as readonly NodeView[];
   const armors = payload["armors"] as unknown as readonly RegisteredArmor[];
   const table = payload["table"] as { readonly [key: string]: Data };
@@ -163,6 +144,10 @@ function viewOf(payload: { readonly [field: string]: Data }, last: FullView | nu
       return { name, desired, state: summary(desired, views.map(({ state }) => state)), revision, instances: views };
     }),
   };
+}
+
+function pauseMs({ nodes }: View): number {
+  return nodes.length <= timing.viewPauseFromNodes ? 0 : nodes.length * timing.viewPausePerNodeMs;
 }
 
 /** As planned, for a while. */

@@ -8,7 +8,7 @@ import type { Epoch } from "../../core/generation.ts";
 import type { Microkernel } from "../../core/microkernel.ts";
 import type { Watch } from "../../core/failure_detector.ts";
 import type { ArmorReport } from "../shapes.ts";
-import type { View } from "../elements/view.ts";
+import type { View } from "../elements/view_shape.ts";
 
 /** An FTM unheard for this long makes the answer stale. */
 const heardWithinMs = 1_500;
@@ -32,8 +32,7 @@ export function statusDocument({ kernel, node, cluster, nowMs, self }: StatusOpt
   const live = kernel.volatile("local_armors") as { live: { [armor: string]: { state: string } } };
   const kept = kernel.state("local_armors") as { [armor: string]: { process: { pid: number } | null; failed: boolean } };
 
-  const lists = typeof view?.makeups === "object" ? view.makeups.lists : [];
-  const seen = view?.armors.map(({ makeup, ...armor }) => ({ ...armor, elements: lists[makeup] ?? [] }));
+  const seen = view?.armors.map(({ makeup, ...armor }) => ({ ...armor, elements: view.makeups[makeup]! }));
   const armors = (seen ?? [{ ...self, node: node.id }]).map((armor) => {
     // Of its own armors a daemon knows more than the FTM may have heard.
     const local = armor.node === node.id && live.live[armor.armor];

@@ -3,11 +3,14 @@ import { decode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
 import type { Message } from "../../core/message.ts";
+import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
 import { gateway, isAsNew } from "../../armors/elements/gateway.ts";
-import { type View, view } from "../../armors/elements/view.ts";
+import { view } from "../../armors/elements/view.ts";
+import { changedView, type ViewChange } from "../../armors/elements/view_change.ts";
+import type { View } from "../../armors/elements/view_shape.ts";
 
 const epoch = { number: 2, node: "a" };
 const nodes = [{ id: "a", name: "n1", address: "127.0.0.1:1", state: "alive", reported: true, plannedUntilMs: 0 }];
@@ -28,6 +31,7 @@ function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = no
       "instances.read": (_state, thread) => {
         Object.assign(thread.payload, { instances: {}, placed: {} });
       },
+      "cluster.changed": () => {},
       round: (_state, thread) => thread.insert(op("nodes.read"), op("table.read"), op("view.publish")),
       acknowledge: (_state, thread) => thread.insert(op("view.tell"), op("operator.answer", "daemon@a")),
     },
@@ -35,12 +39,12 @@ function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = no
   const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 2, node: "a", counter: 0 }, elements: [view(), others], random: seededRandom(1) });
   kernel.step({ kind: "start", payload: {} }, 1_000);
   kernel.step({ kind: "local", op: "ftm.begin", payload: { begin: { reports } } }, 1_000);
-  const run = (name: string): Message[] => {
-    const { commits } = kernel.step({ kind: "local", op: name, payload: { node: "a" } }, 1_100);
+  const run = (name: string, nowMs = 1_100): Message[] => {
+    const { commits } = kernel.step({ kind: "local", op: name, payload: { node: "a" } }, nowMs);
     return commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
   };
-  const restarted = (node: string): void => void kernel.step({ kind: "local", op: "armors.told", payload: { node } }, 1_100);
-  return { acknowledge: () => run("acknowledge"), round: () => run("round"), restarted };
+  const wants = (node: string): void => void kernel.step({ kind: "local", op: "view.want", payload: { node } }, 1_100);
+  return { acknowledge: () => run("acknowledge"), round: (nowMs?: number) => run("round", nowMs), wants };
 }
 
 const entry = { serial: "1", application: { name: "web", instances: 1 }, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] };
@@ -62,16 +66,55 @@ test("an acknowledgement travels with the view that shows the change, before the
 
 const running = (armor: string, pid: number) => ({ armor, role: "own", node: "a", pid, state: "running", incarnation: { placement: 1, restart: 0 }, generation: null, elements: [{ name: "one", version: 1, ops: ["x"] }] });
 
-test("what armors are made of travels once, and again to a daemon that has restarted", () => {
+test("a daemon is told the whole view once, then what has changed, and the whole again when it asks for it", () => {
   let pid = 1;
-  const { round, restarted } = ftm(() => ({}), nodes, [], () => [running("x", pid), running("y", 9)]);
-  const sent = (): unknown[] => round().map(({ payload }) => (payload["view"] as unknown as View).makeups);
-  expect(sent()).toEqual([{ number: 1, lists: [[{ name: "one", version: 1, ops: ["x"] }]] }]);
+  const { round, wants } = ftm(() => ({}), nodes, [], () => [running("x", pid), running("y", 9)]);
+  const sent = () => round().map(({ payload }) => payload as unknown as { view?: View; change?: ViewChange });
+  const [{ view: whole } = {}] = sent();
+  expect(whole).toMatchObject({ number: 1, armors: [{ armor: "x", makeup: 0 }, { armor: "y", makeup: 0 }], makeups: [[{ name: "one" }]] });
   expect(sent()).toEqual([]);
   pid += 1;
-  expect(sent()).toEqual([1]);
-  restarted("a");
-  expect(sent()).toMatchObject([{ number: 1 }]);
+  const [{ view: none, change } = {}] = sent();
+  expect(none).toBeUndefined();
+  expect(change).toMatchObject({ since: 1, number: 2, fields: {}, parts: { armors: { changed: [{ armor: "x", pid: 2 }], order: null }, nodes: { changed: [], order: null } } });
+  wants("a");
+  const [{ view: again } = {}] = sent();
+  expect(again).toEqual(changedView(whole!, change!)!);
+});
+
+test("in a large cluster all are told at intervals; who is new, and the manager's own node, at once", () => {
+  let states = Array.from({ length: 20 }, () => "alive");
+  const present = () => states.map((state, index) => ({ ...nodes[0]!, id: `n${index}`, state }));
+  const table: Data[] = [];
+  const { round } = ftm(() => ({}), table, [], () => [{ ...running("ftm", 5), node: "n3" }]);
+  const told = (nowMs: number): string[] => {
+    table.splice(0, table.length, ...present());
+    return round(nowMs).map(({ to }) => to);
+  };
+  expect(told(2_000).length).toBe(20);
+  states = [...states, "alive"];
+  expect(told(2_010)).toEqual(["daemon@n3", "daemon@n20"]);
+  expect(told(2_020)).toEqual([]);
+  expect(told(2_000 + 21 * timing.viewPausePerNodeMs).length).toBe(19);
+});
+
+test("a daemon that has missed a change, or has none of this epoch, asks for the whole view", () => {
+  const others = element({ name: "others", version: 1, state: {}, handlers: { "heartbeat.located": () => {} } });
+  const kernel = new Microkernel({ armor: "daemon@a", generation: { epoch: 2, node: "a", counter: 0 }, elements: [gateway(), others], random: seededRandom(1) });
+  const whole: View = { epoch, number: 3, stale: false, nodes: [], armors: [], makeups: [], names: {}, applications: [] };
+  const none = { changed: [], order: null };
+  const change = (since: number, number: number, more = {}) => ({ epoch, since, number, stale: false, fields: {}, parts: { nodes: none, armors: none, applications: none }, ...more });
+  const take = (payload: object) => {
+    const { commits } = kernel.step({ kind: "local", op: "view.update", payload: payload as Record<string, Data> }, 1_000);
+    const asked = commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => (decode(body) as Message).ops[0]!.name);
+    return [(kernel.volatile("gateway") as { view: View | null }).view?.number, asked];
+  };
+  expect(take({ change: change(2, 3) })).toEqual([undefined, ["view.want"]]);
+  expect(take({ view: whole })).toEqual([3, []]);
+  kernel.step({ kind: "local", op: "view.update", payload: { change: change(3, 5, { stale: true }) as never } }, 1_000);
+  expect(take({ change: change(5, 6) })).toEqual([6, []]);
+  expect(take({ change: change(7, 8) })).toEqual([6, ["view.want"]]);
+  expect(take({ change: change(6, 7, { epoch: { number: 3, node: "a" } }) })).toEqual([6, ["view.want"]]);
 });
 
 test("the heartbeat armor is told of the nodes and of the FTM, when one of them changes or it is another process", () => {
@@ -101,7 +144,7 @@ test("a daemon keeps the newest view, in whatever order they arrive, and none fr
   });
   const kernel = new Microkernel({ armor: "daemon@a", generation: { epoch: 2, node: "a", counter: 0 }, elements: [gateway(), others], random: seededRandom(1) });
   const take = (epochNumber: number, number: number): string => {
-    const given: View = { epoch: { number: epochNumber, node: "a" }, number, stale: false, nodes: [], armors: [], makeups: 0, names: {}, applications: [] };
+    const given: View = { epoch: { number: epochNumber, node: "a" }, number, stale: false, nodes: [], armors: [], makeups: [], names: {}, applications: [] };
     kernel.step({ kind: "local", op: "view.offer", payload: { view: given as unknown as Data } }, 1_000);
     const { view: kept } = kernel.volatile("gateway") as { view: View | null };
     return kept ? `${kept.epoch.number}.${kept.number}` : "none";

@@ -13,7 +13,7 @@ import type { Frame } from "../../core/frame.ts";
 import type { Generation } from "../../core/generation.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { daemonArmor } from "../../armors/daemon_armor.ts";
-import type { View } from "../../armors/elements/view.ts";
+import type { View } from "../../armors/elements/view_shape.ts";
 import { executionArmor } from "../../armors/execution_armor.ts";
 import { faultToleranceManager } from "../../armors/fault_tolerance_manager.ts";
 import { heartbeatArmor } from "../../armors/heartbeat_armor.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import process from "node:process";
-import type { View } from "../../armors/elements/view.ts";
+import type { View } from "../../armors/elements/view_shape.ts";
 import { SimCluster } from "./sim_cluster.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SimProcess } from "./sim_processes.ts";
