@@ -1,8 +1,9 @@
 /**
  * `npm run release`: the executables of all targets and their checksums, in
- * dist/release. The same commit gives the same bytes.
+ * dist/release. The same commit gives the same bytes. With `--try` they are also
+ * run, as far as this machine can.
  *
- * Usage: bun build/release.ts [TARGET…]
+ * Usage: bun build/release.ts [--try] [TARGET…]
  *
  * @module
  */
@@ -15,6 +16,7 @@ import { writeWhole } from "./bundle.ts";
 import { compile } from "./compile.ts";
 import { runtimeOf, type Target, targetOf, targets } from "./runtimes.ts";
 import { root } from "./tools.mjs";
+import { tryExecutable } from "./try_release.ts";
 
 /** What to build, and where. */
 export interface ReleaseOptions {
@@ -57,8 +59,15 @@ function checksumLine(path: string): string {
 
 if (import.meta.main) {
   try {
-    const names = process.argv.slice(2);
-    for (const path of await release(names.length > 0 ? { targets: names.map(targetOf) } : {})) console.log(path);
+    const names = process.argv.slice(2).filter((name) => name !== "--try");
+    const wanted = names.length > 0 ? names.map(targetOf) : targets;
+    const paths = await release({ targets: wanted });
+    for (const path of paths) console.log(path);
+    if (process.argv.includes("--try")) {
+      const trials = wanted.map((target, index) => tryExecutable(target, paths[index]!));
+      for (const { target, result, why } of trials) console.log(`${target}: ${result} (${why})`);
+      if (trials.some(({ result }) => result === "failed")) process.exitCode = 1;
+    }
   } catch (error) {
     console.error(`armor: ${(error as Error).message}`);
     process.exitCode = 1;

@@ -41,8 +41,8 @@ interface TestGroup {
   readonly needsBinary?: boolean;
 }
 
-/** Tests that also run on Deno: all that start no executable. Those of the core depend on no time. */
-const onDeno = { background: "tests/core/**/*_test.ts", foreground: "tests/{bun_test_on_deno_test.ts,{cli,conformance,transports}/**/*_test.ts}" };
+/** Tests that also run on Deno: all that start no executable and wait for no real time but that of transports. */
+const onDeno = { background: "tests/{armors,core,examples}/**/*_test.ts", foreground: "tests/{bun_test_on_deno_test.ts,{cli,conformance,transports}/**/*_test.ts}" };
 
 const defaultLimitMs = 60_000;
 /** Among others on one processor a minute's work may take several. */

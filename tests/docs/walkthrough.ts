@@ -2,7 +2,8 @@
  * Executing a page: blocks fenced as `sh test` run one after another in one
  * shell. A comment `<!-- until: COMMAND -->` between them waits until the
  * command succeeds, as a reader would by looking. Ports are replaced by free
- * ones.
+ * ones. Blocks fenced as `sh by hand` are not run: they need other machines, or
+ * very long.
  *
  * @module
  */
@@ -12,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { cleanEnvironment } from "../../armors/environment.ts";
+import { root } from "../../build/tools.mjs";
 import { standardPath } from "../../armors/host/program_lookup.ts";
 import { killNode, removeNode } from "../../cli/demo/node_processes.ts";
 import { freePorts } from "../../cli/demo/ports.ts";
@@ -48,7 +50,7 @@ export class Walkthrough {
     writeFileSync(file, await this.#script());
     const outputFile = join(this.folder, "output");
     const output = openSync(outputFile, "a");
-    const env = { ...cleanEnvironment(process.env), PATH: `${bin}:${process.env["PATH"]}`, ARMOR_DATA_DIR: "", NO_COLOR: "1" };
+    const env = { ...cleanEnvironment(process.env), PATH: `${bin}:${process.env["PATH"]}`, ARMOR_DATA_DIR: "", EXAMPLES: join(root, "examples"), NO_COLOR: "1" };
     const child = spawn("bash", [file], { cwd: place, env, stdio: ["ignore", output, output] });
     closeSync(output);
     const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
