@@ -49,7 +49,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
     // Expected failures carry a code; anything else is our own mistake and shows where.
     if (typeof code !== "string") throw error;
-    fail(code === "usage" ? 2 : 1, (error as Error).message);
+    const text = (error as Error).message;
+    fail(code === "usage" ? 2 : 1, text.slice(0, 1).toLowerCase() + text.slice(1));
   }
 }
 
@@ -57,6 +58,7 @@ async function start(argv: readonly string[]): Promise<Status> {
   // What `armor demo` runs: it starts often and must be up at once.
   if (argv[0] === "demo-app") return (await import("../cli/demo/application.ts")).serveApplication(argv.slice(1));
   const role = roleOf(argv);
+  if (role !== undefined && (argv.includes("--help") || argv.includes("-h"))) return (await import("../cli/main.ts")).runCli(["--help"]);
   if (role === undefined) return (await import("../cli/main.ts")).runCli([...argv]);
   const entry = Object.hasOwn(roles, role) ? roles[role] : undefined;
   if (entry !== undefined) {

@@ -4,6 +4,7 @@
  * @module
  */
 import { roleFlags } from "../armors/host/role_flags.ts";
+import { hanging } from "./hanging.ts";
 
 const roleHelp = roleFlags
   .filter(({ help }) => help !== undefined)
@@ -19,7 +20,7 @@ Start a node:
   armor --role daemon --node NAME --listen HOST:PORT [--advertise HOST:PORT]
         [--join HOST:PORT,…] [--config FILE] --data-dir DIR --secret-file FILE
 
-${roleHelp.map(({ term, help }) => wrap(`  ${term.padEnd(termWidth)}  `, help, 80)).join("\n")}
+${roleHelp.map(({ term, help }) => hanging(`  ${term.padEnd(termWidth)}  `, help)).join("\n")}
 
   The first node starts a cluster; the others --join it. All of them need the
   same secret. Ctrl-C or SIGTERM ends a daemon and leaves its programs running.
@@ -35,17 +36,3 @@ Then, beside it:
   armor --data-dir d1 run --name web -- python3 -m http.server 8000
   armor --data-dir d1 status`,
 } as const;
-
-/** Put `text` behind `lead`, continued under its beginning. */
-function wrap(lead: string, text: string, width: number): string {
-  const lines: string[] = [];
-  let line = lead;
-  for (const word of text.split(" ")) {
-    if (line.length + word.length > width && line.trim() !== lead.trim()) {
-      lines.push(line.trimEnd());
-      line = " ".repeat(lead.length);
-    }
-    line += `${word} `;
-  }
-  return [...lines, line.trimEnd()].join("\n");
-}

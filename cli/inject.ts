@@ -6,6 +6,7 @@
 import { type FaultOrder, type FaultTarget, type Fault, faults, type Traffic, wrongOrder } from "../armors/fault_order.ts";
 import { UsageError } from "../core/errors.ts";
 import { type CommandDefinition, CommandError, jsonDocument, parseInteger, printable } from "./command.ts";
+import { hanging } from "./hanging.ts";
 import type { StatusDocument } from "./status_document.ts";
 
 const timeoutMs = 10_000;
@@ -16,7 +17,7 @@ export const injectCommand: CommandDefinition = {
   group: "Tools:",
   summary: "inject a fault: kill, hang, cut off, corrupt, …",
   description:
-    `Injects a fault into a running cluster, to see it recover. The daemon of the target's node must have been started with --allow-injection. TARGET is ftm, heartbeat, daemon@NODE, execution@NODE, guard@NODE or the name of an armor of your own; a node; an application or one of its instances (NAME.0). Returns when the fault is there. FAULT is one of:\n${Object.entries(faults).map(([name, { text }]) => `  ${name.padEnd(19)} ${text}`).join("\n")}`,
+    `Injects a fault into a running cluster, to see it recover. The daemon of the target's node must have been started with --allow-injection. TARGET is ftm, heartbeat, daemon@NODE, execution@NODE, guard@NODE or the name of an armor of your own; a node; an application or one of its instances (NAME.0). Returns when the fault is there. FAULT is one of:\n${Object.entries(faults).map(([name, { text }]) => hanging(`  ${name.padEnd(18)}  `, text)).join("\n")}`,
   operands: [
     { name: "FAULT", description: "what is to happen" },
     { name: "TARGET", description: "armor, node, application or instance" },

@@ -56,11 +56,11 @@ function parse(
   const arranged = arrangeArguments(argv, options, new Set(roleFlags.map(({ flag }) => flag)));
   let { command: name, words } = arranged;
   if (name === "help") [name, words] = [words.find((word) => !word.startsWith("-")), ["--help"]];
+  if (words.includes("--version")) {
+    terminal.out(json ? jsonDocument({ version }) : `armor ${version}\n`);
+    return undefined;
+  }
   if (name === undefined) {
-    if (words.includes("--version")) {
-      terminal.out(json ? jsonDocument({ version }) : `armor ${version}\n`);
-      return undefined;
-    }
     if (words.some((word) => word === "-h" || word === "--help")) words = ["--help"];
     else if (words.length > 0) throw new UsageError("a command is missing: see armor --help");
     else if (arranged.program !== undefined) throw new UsageError('a command is missing: armor run -- COMMAND starts a program');

@@ -64,3 +64,10 @@ export function formatAddress({ host, port }: HostPort): string {
 export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || (isIPv6(host) && /^[0:]+$/.test(host));
 }
+
+/** Why the system did not let us listen at `where`. */
+export function cannotListen(where: string, cause: Error & { readonly code?: string }): AddressError {
+  return cause.code === "EADDRINUSE"
+    ? new AddressError("address_in_use", `Cannot listen on ${where}: address in use`, { cause })
+    : new AddressError("bad_address", `Cannot listen on ${where}: ${cause.code ?? cause.message}`, { cause });
+}

@@ -19,9 +19,9 @@ import {
 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { AddressError, formatAddress, type HostPort } from "./address.ts";
+import { AddressError, cannotListen, formatAddress, type HostPort } from "./address.ts";
 import type { FrameLink, LinkHandlers } from "./frame_link.ts";
-import { connectionWindowBytes, describe, finalHeader, http2Settings, linkOverStream, linkPath, refusalHeader, unref } from "./stream_link.ts";
+import { connectionWindowBytes, finalHeader, http2Settings, linkOverStream, linkPath, refusalHeader, unref } from "./stream_link.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
 
 /** Who opened a link. */
@@ -90,11 +90,7 @@ export async function startHttp2Server(options: Http2ServerOptions): Promise<Run
   serveRequests(server, options);
 
   await new Promise<void>((done, failed) => {
-    server.once("error", (cause: Error & { code?: string }) => {
-      failed(cause.code === "EADDRINUSE"
-        ? new AddressError("address_in_use", `Cannot listen on ${where}: address in use`, { cause })
-        : new AddressError("bad_address", `Cannot listen on ${where}: ${describe(cause)}`, { cause }));
-    });
+    server.once("error", (cause) => failed(cannotListen(where, cause)));
     server.listen("path" in listen ? { path: listen.path } : { host: listen.host, port: listen.port, exclusive: true }, done);
   });
   server.on("error", () => {});

@@ -7,7 +7,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { isIP, isIPv6 } from "node:net";
-import { AddressError, formatAddress, type HostPort } from "./address.ts";
+import { AddressError, cannotListen, formatAddress, type HostPort } from "./address.ts";
 
 /** What to open. */
 export interface UdpOptions {
@@ -52,9 +52,7 @@ export async function openUdp({ host, port, onDatagram }: UdpOptions): Promise<U
       try {
         socket.close();
       } catch { /* never opened */ }
-      failed(cause.code === "EADDRINUSE"
-        ? new AddressError("address_in_use", `Cannot listen on ${where} (UDP): address in use`, { cause })
-        : new AddressError("bad_address", `Cannot listen on ${where} (UDP): ${cause.code ?? "failed"}`, { cause }));
+      failed(cannotListen(`${where} (UDP)`, cause));
     });
     socket.bind({ address: resolved, port, exclusive: true }, () => done());
   });

@@ -149,9 +149,8 @@ function readWords(argv: readonly string[]): ReadonlyMap<string, string | true> 
     const equals = word.startsWith("--") ? word.indexOf("=") : -1;
     const flag = equals < 0 ? word : word.slice(0, equals);
     if (!word.startsWith("-")) throw new UsageError(`unexpected ${quote(word)}: --role takes options only`);
-    if (flag === "--help" || flag === "-h") throw new UsageError("--role has no help of its own: see armor --help");
     const needsValue = takesValue.get(flag);
-    if (needsValue === undefined) throw new UsageError(`unknown option ${quote(flag)}`);
+    if (needsValue === undefined) throw new UsageError(`unknown option ${quote(flag)}: ${similarTo(flag)}`);
     if (values.has(flag)) throw new UsageError(`option "${flag}" is given twice: give it once`);
     if (!needsValue) {
       if (equals >= 0) throw new UsageError(`option "${flag}" takes no value: leave out "${word.slice(equals)}"`);
@@ -196,6 +195,14 @@ function advertised(text: string, flag: string): string {
 
 function addresses(text: string, flag: string): readonly string[] {
   return [...new Set(text.split(",").map((item) => advertised(item.trim(), flag)))];
+}
+
+/** What an unknown flag was perhaps meant to be: one that begins like it, or is spelled alike but for the hyphens. */
+function similarTo(flag: string): string {
+  const letters = (text: string): string => text.replace(/-/g, "").toLowerCase();
+  const word = letters(flag);
+  const known = roleFlags.find(({ flag: one, help }) => help !== undefined && word.length > 1 && (letters(one).startsWith(word) || word.startsWith(letters(one))));
+  return known ? `did you mean ${known.flag}?` : "see armor --help";
 }
 
 function quote(text: string): string {

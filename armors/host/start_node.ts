@@ -8,6 +8,7 @@ import { resolve } from "node:path";
 import { ArmorError } from "../../core/errors.ts";
 import { newId } from "../../core/id.ts";
 import { parseAddress } from "../../transports/address.ts";
+import { checkFree } from "../../transports/free_address.ts";
 import { readSecretFile } from "../../transports/secret.ts";
 import { parseRoleFlags, type RoleOptions } from "./role_flags.ts";
 import { openDataDir } from "./data_dir.ts";
@@ -63,6 +64,8 @@ export async function becomeGuard(options: RoleOptions, operator: boolean): Prom
     throw new ArmorError("refused", `cannot start: data dir ${name} belongs to node "${identity.name}", not "${node}"`);
   }
   if (!identity) {
+    // Before anything is decided: another start on this folder may still join instead.
+    await checkFree(parseAddress(listen));
     const bootstrap = options.join.length === 0;
     if (configuration) storeConfiguration(data, configuration);
     identity = { format: 1, id: newId(systemRandom), name: node, cluster: bootstrap ? newId(systemRandom, 12) : "", bootstrap };

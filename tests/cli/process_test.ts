@@ -66,3 +66,13 @@ test("a slow reader gets everything", async () => {
 test("a wrong command line ends the program with status 2", async () => {
   expect(await armor("staus").ended).toEqual({ status: 2, error: 'armor: unknown command "staus": did you mean status?\n' });
 });
+
+test("--help beside --role shows how to start a node", async () => {
+  const { child, ended } = armor("--role", "daemon", "--help");
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+  });
+  expect(await ended).toEqual({ status: 0, error: "" });
+  expect(text).toContain("\nStart a node:\n");
+});

@@ -31,6 +31,13 @@ describe("armor --help", () => {
     for (const same of [["help", name], ["--help", name]]) expect((await run(same)).out).toBe(out);
   });
 
+  test.each(commands.map(({ name }) => name))("of %s fits 80 columns, and continues a line under its beginning", async (name) => {
+    const lines = (await run([name, "--help"])).out.split("\n");
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    // A term stands at 2; its words go on at a column of their own, not at the margin.
+    for (const [index, line] of lines.entries()) if (/^ {2}\S+ {2,}\S/.test(line)) expect(lines[index + 1]).toMatch(/^$| {2}/);
+  });
+
   test("needs no daemon and no operand", async () => {
     expect((await run(["stop", "--help", "--address"])).status).toBe(2);
     expect((await run(["run", "-h", "--", "x"])).status).toBe(0);
@@ -49,6 +56,7 @@ test("an option that several commands share has one shape in all of them", () =>
 
 test("--version prints one line, or one document", async () => {
   expect((await run(["--version"])).out).toMatch(/^armor \d+\.\d+\.\d+\n$/);
+  expect((await run(["status", "--version"])).out).toMatch(/^armor \d+\.\d+\.\d+\n$/);
   expect(JSON.parse((await run(["--json", "--version"])).out).version).toMatch(/^\d+\.\d+\.\d+$/);
 });
 

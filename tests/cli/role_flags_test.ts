@@ -58,7 +58,9 @@ describe("parseRoleFlags()", () => {
     ["a wildcard without advertise", withValue("--listen", "0.0.0.0:7000"), 'option "--advertise" is missing: --listen 0.0.0.0:7000 is a wildcard, so name the address that other nodes reach'],
     ["a wildcard to advertise", [...daemon, "--advertise", "[::]:7000"], '--advertise "[::]:7000" is a wildcard: name an address that other nodes reach'],
     ["port 0", withValue("--listen", "127.0.0.1:0"), '--listen "127.0.0.1:0": the port must be from 1 to 65535, so that other nodes can know it'],
-    ["help", ["--role", "daemon", "--help"], "--role has no help of its own: see armor --help"],
+    ["the beginning of an option", [...daemon, "--nod=n2"], 'unknown option "--nod": did you mean --node?'],
+    ["an option without its hyphen", [...daemon, "--datadir", "d"], 'unknown option "--datadir": did you mean --data-dir?'],
+    ["an option of our own processes, misspelled", [...daemon, "--epochs"], 'unknown option "--epochs": see armor --help'],
   ];
   test.each(wrong)("refuses %s in one line", (_, argv, message) => {
     expect(() => parseRoleFlags(argv)).toThrow(message);

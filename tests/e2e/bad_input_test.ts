@@ -5,7 +5,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
-import { chmodSync, copyFileSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
@@ -100,11 +100,15 @@ describe("a daemon that cannot start says why in one line, exit status 1", () =>
     const server = createServer();
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     const { port } = server.address() as { port: number };
-    refusal(await another({ address: `127.0.0.1:${port}` }), String(port));
+    const byTcp = await another({ address: `127.0.0.1:${port}` });
+    refusal(byTcp, String(port));
     await new Promise<void>((done) => server.close(() => done()));
     const socket = createSocket("udp4");
     await new Promise<void>((done) => socket.bind(0, "127.0.0.1", done));
-    refusal(await another({ address: `127.0.0.1:${socket.address().port}` }), String(socket.address().port));
+    const byUdp = await another({ address: `127.0.0.1:${socket.address().port}` });
+    refusal(byUdp, String(socket.address().port));
+    // Neither has started a cluster: the next start may still join one.
+    for (const one of [byTcp, byUdp]) expect(existsSync(join(one.node.dataDir, "identity.cbor"))).toBe(false);
     await new Promise<void>((done) => socket.close(done));
     const pids = armors();
     refusal(await another({ address: node.address }), node.address.split(":")[1]!);
