@@ -34,6 +34,7 @@ import type { SimProcess } from "./sim_processes.ts";
 export const hopelessStatus = 78;
 const lockWithinMs = 2_000;
 const joinAgainMs = 500;
+const lookAgainMs = 4_000;
 
 /** What others see of a running daemon. */
 export type SimDaemon = {
@@ -279,9 +280,15 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
         node.cluster = found.cluster;
         host.local("membership.join", { ftm: found.ftm as unknown as Data, address: found.address });
         peers.reach();
+        // The FTM may have moved meanwhile: `enter_cluster.ts`.
+        process.clock.after(lookAgainMs, () => isRegistered() || ask(0));
       });
     };
     ask(0);
+  }
+
+  function isRegistered(): boolean {
+    return (kernel.state("membership") as { joined: boolean }).joined;
   }
 
   function handOver(waitedMs: number): void {
@@ -349,7 +356,7 @@ function runSimDaemon(node: SimNode, process: SimProcess, incarnation: number): 
   process.clock.after(20 + node.random.below(20), () => {
     certified = true;
     network.listen(address, { process, onLink: onPeerLink, onRequest: clusterDocument });
-    const unregistered = !node.bootstrap && (kernel.state("membership") as { joined: boolean }).joined === false;
+    const unregistered = !node.bootstrap && !isRegistered();
     peers.reach();
     if (node.cluster === "" || unregistered) join();
   });
