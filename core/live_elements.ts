@@ -30,6 +30,7 @@ export class LiveElements {
       if (saved) state = saved.version === element.version ? saved.state : element.migrate?.(saved.state, saved.version) ?? element.state;
       this.#states.set(element.name, state);
       this.#volatiles.set(element.name, element.volatile?.());
+      this.#seals.broken(state);
     }
   }
 

@@ -63,6 +63,7 @@ export function epochPromise(node: string): Element {
     name: "epoch_promise",
     version: 1,
     state: { promised: epochZero, ftm: null },
+    check: ({ promised, ftm }) => (ftm && compareEpochs(ftm.epoch, promised) > 0 ? "it obeys an FTM of a higher epoch than it has promised" : undefined),
     handlers: {
       "armor.started": (state, thread) => {
         if (!state.ftm) return;

@@ -57,3 +57,10 @@ test("an FTM that lives is told of a promise that nobody has redeemed, until the
   node.announce(5);
   expect(node.wait(10)).toEqual([]);
 });
+
+test("an FTM above the promise is found in the state: nobody can have announced it", () => {
+  const { check } = epochPromise("b");
+  const state = (number: number) => ({ promised: { number: 3, node: "a" }, ftm: { epoch: { number, node: "a" }, node: "a" } });
+  expect(check!(state(3), undefined)).toBeUndefined();
+  expect(check!(state(8_195), undefined)).toBeString();
+});

@@ -213,6 +213,14 @@ describe("effects", () => {
     }
   });
 
+  test("what was restored is sealed from the beginning", () => {
+    const before = kernel([notes(1)]);
+    before.step({ kind: "local", op: "notes.add", payload: { word: "running" } }, 0);
+    const live = kernel([notes(1)], before);
+    (live.state("notes") as { words: string[] }).words[0] = "runnkng";
+    expect(() => live.audit()).toThrow(InvariantError);
+  });
+
   test("state that has changed in place is not written: the armor ends before the commit that follows from it", () => {
     const live = kernel([notes(1)]);
     live.step({ kind: "local", op: "notes.add", payload: { word: "running" } }, 0);
