@@ -99,7 +99,9 @@ export function recovery(self: string): Element {
         const epoch = thread.payload["epoch"] as Epoch;
         const find = (id: ArmorId): RegisteredArmor | undefined => armors.find(({ armor }) => armor === id);
         const usable = nodes.filter(({ state, reported }) => state === "alive" && reported);
-        for (const { id } of usable) {
+        // One that is to leave may just have joined: it has to say that nothing runs there.
+        const leaving = nodes.filter(({ state, reported }) => state === "draining" && reported);
+        for (const { id } of [...usable, ...leaving]) {
           const present = find(executionOf(id));
           if (!present || present.state === "recovering") order(thread, epoch, id, "execution", executionOf(id), present);
         }

@@ -34,7 +34,8 @@ export function completedOnce(fail: Fail): Checker {
       for (const { set } of commits) {
         for (const [id, { launch, order }] of Object.entries((set?.["instances"] ?? {}) as unknown as Instances)) {
           const key = `${node.machine.bootId} ${id} ${launch}`;
-          if (!launched.has(key)) launched.set(key, order);
+          // Numbers begin anew with an application that is submitted again after its removal.
+          if (launched.get(key)?.serial !== order.serial) launched.set(key, order);
         }
       }
     },

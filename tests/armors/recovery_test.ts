@@ -1,0 +1,28 @@
+/** On which nodes the FTM has an execution armor, by itself. */
+import { expect, test } from "bun:test";
+import { decode } from "../../core/codec.ts";
+import type { Data } from "../../core/data.ts";
+import type { Message } from "../../core/message.ts";
+import { Microkernel } from "../../core/microkernel.ts";
+import { seededRandom } from "../../core/random.ts";
+import { recovery } from "../../armors/elements/recovery.ts";
+import type { NodeState } from "../../armors/shapes.ts";
+
+/** @returns Where execution armors are ordered in a round in which none is known. */
+function ordered(nodes: { readonly [id: string]: { readonly state: NodeState; readonly reported: boolean } }): string[] {
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 1, node: "a", counter: 0 }, elements: [recovery("a")], random: seededRandom(1) });
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  const payload = { nodes: Object.entries(nodes).map(([id, node]) => ({ id, name: id, ...node })), armors: [], table: {}, epoch: { number: 1, node: "a" } };
+  const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload: payload as unknown as Record<string, Data> }, 1_000);
+  const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
+  const installs = sent.map(({ payload: { install } }) => install as unknown as { armor: string });
+  return installs.map(({ armor }) => armor).filter((armor) => armor.startsWith("execution@")).sort();
+}
+
+test("every node that is alive and has reported has an execution armor", () => {
+  expect(ordered({ a: { state: "alive", reported: true }, b: { state: "alive", reported: false }, c: { state: "suspect", reported: true } })).toEqual(["execution@a"]);
+});
+
+test("a node that is told to leave as soon as it has joined gets one too, or nobody would ever know that nothing runs there", () => {
+  expect(ordered({ a: { state: "alive", reported: true }, b: { state: "draining", reported: true }, c: { state: "left", reported: true } })).toEqual(["execution@a", "execution@b"]);
+});
