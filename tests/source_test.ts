@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import type { DataRecord } from "../core/data.ts";
-import { element } from "../core/element.ts";
+import { element, type Reconfiguration } from "../core/element.ts";
 import { decode, encode } from "../core/codec.ts";
 import type { Message } from "../core/message.ts";
 import { op } from "../core/micro_operation.ts";
@@ -187,11 +187,28 @@ describe("armors, elements and messages", () => {
     expect([names("x.one"), names("x.two")]).toEqual([["second"], ["second"]]);
     list.add(listener("first", "x.two"));
     expect([names("x.one"), names("x.two")]).toEqual([["second"], ["second", "first"]]);
-    // The microkernel asks its list for every op: what nobody subscribes to comes back.
+    // The microkernel asks its list for every op, while elements come and go: what nobody subscribes to comes back.
+    const changes: Reconfiguration[] = [{ add: listener("late", "late.note") }, { remove: "late" }];
+    const changer = element({ name: "changer", version: 1, state: {}, handlers: { "change.make": (_, thread) => thread.reconfigure(changes.shift()!) } });
+    const sender = element<Words>({
+      name: "sender",
+      version: 1,
+      state: { words: [] },
+      handlers: {
+        "sender.go": (_, { send }) => void send({ ops: [op("late.note")] }),
+        "armor.op-failed": (state, { payload }) => ({ words: [...state.words, String((payload["failure"] as DataRecord)["code"])] }),
+      },
+    });
     const network = new KernelNetwork(1);
-    network.add("a", [element({ name: "e", version: 1, state: { code: "" }, handlers: { "e.go": (_, { send }) => void send({ ops: [op("e.unknown")] }), "armor.op-failed": (_, { payload }) => ({ code: String((payload["failure"] as DataRecord)["code"]) }) } })]);
-    network.local("a", "e.go");
-    expect(network.state<{ code: string }>("a", "e").code).toBe("unsubscribed");
+    network.add("a", [changer, sender]);
+    network.local("a", "sender.go");
+    expect(words(network, "a", "sender")).toEqual(["unsubscribed"]);
+    network.local("a", "change.make");
+    network.local("a", "sender.go");
+    expect([words(network, "a", "late"), words(network, "a", "sender")]).toEqual([["late.note"], ["unsubscribed"]]);
+    network.local("a", "change.make");
+    network.local("a", "sender.go");
+    expect(words(network, "a", "sender")).toEqual(["unsubscribed", "unsubscribed"]);
   });
 
   test("Each message contains a general payload area for storing data.", () => {
