@@ -1,4 +1,8 @@
-/** docs/simulator.md tells the truth: its commands are executed as they stand, and it names what there is. */
+/**
+ * docs/simulator.md tells the truth: its commands are executed as they stand, and it names what there is.
+ *
+ * time limit: 120 s
+ */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
