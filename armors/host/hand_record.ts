@@ -142,11 +142,11 @@ export class HandRecord {
     if (this.#words.hand) this.#write({ ...this.#words, hand: null });
   }
 
-  /** The host works for this continuation, or for none. */
+  /** The host works for this continuation, or for none. What was in hand when it begins is done: its effects are under way. */
   working(id: string | null, op = ""): void {
     if (!this.#words.careful) return;
     const work = id === null ? null : { kind: "work", id: id.slice(0, idCharactersMax), op } as const;
-    this.#write({ ...this.#words, work });
+    this.#write({ ...this.#words, work, ...(work && { hand: null }) });
   }
 
   /** The process ends with this status: by its own mistake, unless it is 0 or the disk's fault. */

@@ -99,6 +99,21 @@ describe("a hand record", () => {
     expect(hand.isPoison("a/1#2")).toBe(true);
   });
 
+  test("accuses what the host began to work for while the armor was started, not the start", () => {
+    const path = join(temporary.folder(), "hand");
+    const key = "a/1#2";
+    for (let life = 0; life < 4; life++) {
+      const hand = new HandRecord(handFile(path));
+      hand.begin(true);
+      hand.hold(restore);
+      hand.hold(local);
+      hand.working(key, "job");
+    }
+    const next = new HandRecord(handFile(path));
+    expect(next.begin(true)).toBe("careful");
+    expect(next.isPoison(key)).toBe(true);
+  });
+
   test("gives a failed armor one try at a time, and never gives up where that is not wanted", () => {
     const path = join(temporary.folder(), "hand");
     expect(lives(path, times(8, restore)).slice(4)).toEqual(["failed", "careful", "failed", "careful"]);
