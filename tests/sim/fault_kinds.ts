@@ -141,6 +141,7 @@ const operators: { readonly [name: string]: Doer } = {
       if (node.machine.on) node.startGuard();
     });
   },
+  "poison": (faults) => faults.workload.poison(faults.anyNode()),
   "node-down": (faults) => {
     const { nodes } = faults.cluster;
     if (nodes.length < 3 || faults.workload.leaving) return faults.miss();

@@ -13,6 +13,9 @@ import type { ProgramSystem } from "../../armors/host/program_host.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SimProcess } from "./sim_processes.ts";
 
+/** An execution armor that looks for this program dies of it, each time. */
+export const poisonous = "/bin/poison";
+
 const statusWithinMs = 1_000;
 const lookEveryMs = 200;
 
@@ -81,7 +84,10 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
     },
     keepLog: () => () => {},
     probe: async () => ({ ok: true, reason: "", askedMs: process.clock.nowMs() }),
-    look: (application) => node.cannotLaunch(application) ? "there is no such program" : "",
+    look: (application) => {
+      if (application.command === poisonous) process.end({ code: null, signal: "SIGSEGV" });
+      return node.cannotLaunch(application) ? "there is no such program" : "";
+    },
   };
 
   function launch(instance: string, number: number, application: Application): Promise<LaunchOutcome> {

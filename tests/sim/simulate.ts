@@ -37,6 +37,10 @@ export interface RunOptions {
   readonly kinds?: readonly string[] | undefined;
   /** For how long there are faults. */
   readonly durationMs?: number | undefined;
+  /** Between two of them, on average and roughly. */
+  readonly pauseMs?: number | undefined;
+  /** Kinds of programs that operators run. */
+  readonly programs?: readonly string[] | undefined;
   readonly trace?: ((line: string) => void) | undefined;
 }
 
@@ -54,10 +58,10 @@ const lookEveryMs = 100;
 class Unrest extends Error {}
 
 /** Run one seed. */
-export async function simulate(seed: number, { trace, ...given }: RunOptions = {}): Promise<RunResult> {
+export async function simulate(seed: number, { trace, programs, ...given }: RunOptions = {}): Promise<RunResult> {
   const { nodes, kinds, durationMs, pauseMs, frozen } = choicesOf(seed, given as Partial<Choices>);
   const cluster = new SimCluster({ seed, nodes, frozen, ...(trace && { trace }) });
-  const workload = new Workload(cluster);
+  const workload = new Workload(cluster, programs);
   const faults = new Faults(cluster, workload, kinds, pauseMs);
   let convergedMs = -1;
   let failure = "";

@@ -12,9 +12,13 @@ import { Acknowledged, type Outcome, type Superseded } from "./checkers/acknowle
 import { canonicalText } from "./plain_data.ts";
 import type { SimCluster } from "./sim_cluster.ts";
 import type { SimNode } from "./sim_node.ts";
+import { poisonous } from "./sim_programs.ts";
 
 /** An answer that has not come by then never comes. */
 const giveUpMs = 9_000;
+
+/** What programs do; steady ones are the more usual. */
+const programKinds = ["steady", "steady", "flaky", "hangs", "stubborn", "job", "local", "loops"];
 
 /** One application and its operator. */
 export interface Kept {
@@ -33,7 +37,7 @@ export class Workload {
   #over = false;
   #waiting = 0;
 
-  constructor(readonly cluster: SimCluster) {
+  constructor(readonly cluster: SimCluster, readonly kinds: readonly string[] = programKinds) {
     const { plan } = cluster;
     const count = 1 + plan.below(4);
     for (let index = 0; index < count; index++) this.applications.push(this.#invent(index));
@@ -62,14 +66,21 @@ export class Workload {
     this.cluster.trace(`operator: ${node.name} down`);
   }
 
+  /** Submit what kills every execution armor that is asked about it; nobody expects to be answered. */
+  poison(node: SimNode): void {
+    if (!node.daemon?.process.alive) return;
+    const application = { ...this.#invent(0).application, name: "poison", command: poisonous };
+    node.daemon.operate("application.submit", { application }, () => {});
+    this.cluster.trace(`operator: submits poison at ${node.name}`);
+  }
+
   #invent(index: number): Kept {
     const { plan, nodes } = this.cluster;
-    const kinds = ["steady", "steady", "flaky", "hangs", "stubborn", "job", "local", "loops"] as const;
-    const kind = kinds[plan.below(kinds.length)]!;
+    const kind = this.kinds[plan.below(this.kinds.length)]!;
     const name = `${kind}${index}`;
     const only = nodes[plan.below(nodes.length)]!.name;
     const period = 200 + plan.below(4_000);
-    const args: Record<typeof kind, string[]> = {
+    const args: { readonly [kind: string]: string[] } = {
       steady: ["run"],
       flaky: ["exit", String(period), "1", "4"],
       hangs: ["hang", String(period), "0", "2"],
@@ -81,7 +92,7 @@ export class Workload {
     const application = {
       name,
       command: kind === "local" ? `/bin/only-${only}` : "/bin/program",
-      args: args[kind],
+      args: args[kind]!,
       env: {},
       directory: null,
       user: null,

@@ -6,9 +6,10 @@
  */
 import type { Checker, Fail, Life } from "./checker.ts";
 
-const waitingMax = 600;
-const suspendedMax = 200;
-const everySteps = 500;
+/** Several times what is seen in the worst of runs. */
+const waitingMax = 400;
+const suspendedMax = 100;
+const everySteps = 200;
 
 /** Looks at every armor now and then. */
 export function boundedQueues(fail: Fail): Checker {

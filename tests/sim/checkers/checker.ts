@@ -67,4 +67,5 @@ export const watchedOps: ReadonlySet<string> = new Set([
   "instances.told",
   "armors.told",
   "table.commit",
+  "program.exited",
 ]);

@@ -39,6 +39,12 @@ export function completedOnce(fail: Fail): Checker {
         }
       }
     },
+    handling: ({ node }, op, { payload }) => {
+      if (op !== "program.exited") return;
+      const { id, launch, status } = payload as { id: string; launch: number; status: number | null };
+      const record = node.disk.launchesOf(id).get(launch)?.record;
+      if (record?.exit === 0 && status !== 0) fail("completed once", `${id} ended on ${node.name} with status 0, by the record of launch ${launch}, and is said to have ended with ${status}`);
+    },
     programStarted: (node, program, number) => {
       const { bootId } = node.machine;
       const order = launched.get(`${bootId} ${program.name} ${number}`);

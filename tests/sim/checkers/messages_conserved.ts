@@ -1,7 +1,8 @@
 /**
  * What is put into an outbox is handled by its receiver under its own number, as
  * it was put there; its sender forgets it only then. What is neither handled
- * nor kept is answered, or named in doubt, in the same step.
+ * nor kept is answered, or named in doubt, in the same step; and so is, once
+ * both ends have met, what a receiver had handled and has lost in a rewind.
  *
  * @module
  */
@@ -16,8 +17,10 @@ import type { Checker, Fail, Life } from "./checker.ts";
 type Waiting = { readonly text: string; readonly commit: number; handled: boolean };
 /** Messages by number, of one lane to one armor. */
 type Numbered = Map<number, Waiting>;
-/** What one line of a sender's state has in its outboxes, by lane and receiver; with which generation of the receiver it has agreed. */
-type Line = { readonly outboxes: Map<string, Numbered>; readonly agreed: Map<string, string> };
+/** What one line of a sender's state has in its outboxes, by lane and receiver; with which generation of the receiver it has agreed, and what receivers have lost. */
+type Line = { readonly outboxes: Map<string, Numbered>; readonly agreed: Map<string, string>; readonly lost: Map<string, Set<Waiting>> };
+/** What a receiver's last line has handled, by its commits. */
+type Receiver = { readonly generation: string; readonly handled: { readonly commit: number; readonly line: Line; readonly message: Waiting }[] };
 /** All lines of one sender, and its messages by their bytes: what was acknowledged may wait again after a power cut. */
 type Sender = { readonly lines: Map<string, Line>; readonly messages: Map<string, Waiting> };
 
@@ -28,6 +31,7 @@ const explanations = ["armor.op-failed", "armor.rewound"];
 /** Follows every message from its outbox to its handling. */
 export function messagesConserved(fail: Fail): Checker {
   const senders = new Map<string, Sender>();
+  const receivers = new Map<string, Receiver>();
   const senderOf = (armor: string): Sender => {
     let sender = senders.get(armor);
     if (!sender) senders.set(armor, sender = { lines: new Map(), messages: new Map() });
@@ -37,7 +41,7 @@ export function messagesConserved(fail: Fail): Checker {
     const sender = senderOf(armor);
     const name = generationText(generation);
     let line = sender.lines.get(name);
-    if (!line) sender.lines.set(name, line = { outboxes: new Map(), agreed: new Map() });
+    if (!line) sender.lines.set(name, line = { outboxes: new Map(), agreed: new Map(), lost: new Map() });
     return { sender, line };
   };
   const numbered = ({ outboxes }: Line, lane: Lane, peer: string): Numbered => {
@@ -63,6 +67,7 @@ export function messagesConserved(fail: Fail): Checker {
       const kept = new Set(now.values());
       for (const message of numbered(line, lane, peer).values()) if (!message.handled && !kept.has(message)) gone += 1;
       line.outboxes.set(`${lane} ${peer}`, now);
+      for (const message of kept) line.lost.get(peer)?.delete(message);
     }
     return gone;
   };
@@ -83,8 +88,11 @@ export function messagesConserved(fail: Fail): Checker {
     const { sender, line } = of;
     for (const { commit: number, channels = [], acked = [], sent = [], forgotten = [] } of commits) {
       for (const channel of channels) {
-        const gone = renumber(of, channel, number);
-        if (gone > 0 && !commits.some(isExplained)) fail("messages conserved", `${gone} messages from ${kernel.armor} of ${node.name} to ${channel.peer} are gone without a word`);
+        const { peer, outbound } = channel;
+        const met = outbound !== undefined && receivers.get(peer)?.generation === generationText(outbound);
+        const gone = renumber(of, channel, number) + (met ? line.lost.get(peer)?.size ?? 0 : 0);
+        if (met) line.lost.delete(peer);
+        if (gone > 0 && !commits.some(isExplained)) fail("messages conserved", `${gone} messages from ${kernel.armor} of ${node.name} to ${peer} are gone without a word`);
       }
       for (const { peer, acked: marks } of acked) {
         for (const lane of lanes) {
@@ -101,8 +109,21 @@ export function messagesConserved(fail: Fail): Checker {
     }
   };
 
+  /** A life begins: what its line has handled after this commit is lost. */
+  const receive = ({ armor, generation }: Microkernel, commit: number, follows: boolean): void => {
+    const before = receivers.get(armor);
+    const kept = follows ? before?.handled.filter((one) => one.commit <= commit) ?? [] : [];
+    receivers.set(armor, { generation: generationText(generation), handled: kept });
+    // One that begins anew by order has nothing in doubt: it is over.
+    if (!follows || before?.generation === generationText(generation)) return;
+    for (const { commit: at, line, message } of before?.handled ?? []) {
+      if (at > commit) line.lost.set(armor, (line.lost.get(armor) ?? new Set()).add(message));
+    }
+  };
+
   return {
     made: ({ kernel, node, follows }) => {
+      receive(kernel, follows ? kernel.snapshot().commit : 0, follows);
       if (!follows) return;
       const of = lineOf(kernel);
       const { channels, commit: number } = kernel.snapshot();
@@ -118,7 +139,8 @@ export function messagesConserved(fail: Fail): Checker {
       if (commits.length === 0) return;
       if (event.kind === "frame" && event.frame.type === "data") {
         const { from, fromGeneration, lane, sequence, body } = event.frame;
-        if (commits.some(({ handled }) => handled?.some((one) => one.peer === from && one.lane === lane && one.sequence === sequence))) {
+        const record = commits.find(({ handled }) => handled?.some((one) => one.peer === from && one.lane === lane && one.sequence === sequence));
+        if (record) {
           const { lines, messages } = senderOf(from);
           const message = messages.get(textOf(body));
           const line = lines.get(generationText(fromGeneration));
@@ -127,6 +149,7 @@ export function messagesConserved(fail: Fail): Checker {
           const there = agreed ? line?.outboxes.get(`${lane} ${life.kernel.armor}`)?.get(sequence) : undefined;
           if (there && there !== message) fail("messages conserved", `${life.kernel.armor} of ${life.node.name} handles another message as ${lane} ${sequence} of ${from} than the one of this number`);
           if (message) message.handled = true;
+          if (message && line) receivers.get(life.kernel.armor)?.handled.push({ commit: record.commit, line, message });
         }
       }
       commit(life, commits);
