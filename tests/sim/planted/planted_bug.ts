@@ -33,8 +33,11 @@ export interface PlantedBug {
   /** It is found within so many seeds, counted from 1. */
   readonly within: number;
   readonly nodes: number;
-  /** Kinds of faults that bring it out. */
+  /** Kinds of faults that bring it out, and how far they are apart. */
   readonly kinds: readonly string[];
+  readonly pauseMs?: number;
+  /** Programs that are run; all kinds otherwise. */
+  readonly programs?: readonly string[];
 }
 
 /** @throws {Error} If the text is not there, or more than once. */
@@ -80,4 +83,19 @@ export async function simulatorWith({ name, changes }: PlantedBug): Promise<type
   } finally {
     rmSync(file, { force: true });
   }
+}
+
+/** Virtual time with faults: short, for a bug that is found is found early. */
+const durationMs = 20_000;
+
+/** Run seeds until one shows the bug. @returns How each ended. */
+export async function findPlanted(bug: PlantedBug): Promise<string[]> {
+  const { rule, within, nodes, kinds, pauseMs, programs } = bug;
+  const simulator = await simulatorWith(bug);
+  const failures: string[] = [];
+  for (let seed = 1; seed <= within && !failures.at(-1)?.startsWith(rule); seed++) {
+    const { failure } = await simulator(seed, { nodes, kinds, pauseMs, programs, durationMs });
+    failures.push(failure);
+  }
+  return failures;
 }
