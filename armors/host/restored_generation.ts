@@ -25,9 +25,8 @@ export interface RestoreFacts {
 export function restoredGeneration({ ordered, again, saved, complete, unsynced }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
   const follows = saved !== undefined && saved.epoch === ordered.epoch && saved.node === ordered.node && saved.counter >= ordered.counter;
   // Something was there, perhaps of this very generation, and nothing of it can be read, or only what is older.
-  const used = again && (saved === undefined || (saved.epoch === ordered.epoch && saved.node === ordered.node));
-  if (!follows && (used || (saved === undefined && !complete))) return { follows, generation: { ...ordered, counter: ordered.counter + 1 } };
-  if (!follows) return { follows, generation: ordered };
+  const used = again || (saved === undefined && !complete);
+  if (!follows) return { follows, generation: used ? { ...ordered, counter: ordered.counter + 1 } : ordered };
   // What was sent after the lost end would come again under the same numbers.
   return { follows, generation: complete && !unsynced ? saved : { ...saved, counter: saved.counter + 1 } };
 }

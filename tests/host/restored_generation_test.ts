@@ -25,6 +25,7 @@ describe("restoredGeneration", () => {
     { name: "rewound before, ordered by an older report: its own", saved: { ...ordered, counter: 4 }, complete: true, unsynced: false, follows: true, counter: 4 },
     { name: "damaged: the next", saved: ordered, complete: false, unsynced: false, follows: true, counter: 3 },
     { name: "another boot, nothing synced: the next", saved: ordered, complete: true, unsynced: true, follows: true, counter: 3 },
+    { name: "only another line of state, after this one was begun: the next", again: true, saved: { ...ordered, epoch: 2 }, complete: true, unsynced: false, follows: false, counter: 3 },
     { name: "another line of state: anew", saved: { ...ordered, epoch: 2 }, complete: true, unsynced: false, follows: false, counter: 2 },
   ];
   for (const { name, again = false, saved, complete, unsynced, follows, counter } of table) {
