@@ -89,10 +89,15 @@ export function epochPromise(node: string): Element {
         return { ...next, promised };
       },
       // It obeys the FTM no more, and the FTM, which it hears, does not know: there has to be another one, above the promise.
-      "epoch.unredeemed": (_state, thread) => thread.insert(op("liveness.read"), op("epoch.remind")),
+      "epoch.unredeemed": (_state, thread) => thread.insert(op("liveness.read"), op("armors.report"), op("epoch.remind")),
       "epoch.remind": (state, thread) => {
         if (!state.ftm || compareEpochs(state.promised, state.ftm.epoch) <= 0) return;
         lookLater(thread);
+        // The FTM of this node ended with the promise, and nobody else watches that it has a successor.
+        if (state.ftm.node === node && !(thread.payload["report"] as NodeReport).armors.some(({ armor }) => armor === "ftm")) {
+          thread.payload["gone"] = state.ftm.epoch;
+          return thread.insert(op("ftm.lost"));
+        }
         const heardMs = (thread.payload["heard"] as Heard)["ftm"];
         if (heardMs === undefined || heardMs > timing.ftmHeardMs) return;
         thread.send({ ops: [op("epoch.announced", "ftm")], payload: { promised: state.promised }, lane: "system", deadlineMs: timing.takeoverRetryMs });

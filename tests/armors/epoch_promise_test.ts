@@ -10,17 +10,20 @@ import { epochPromise } from "../../armors/elements/epoch_promise.ts";
 
 const generation = { epoch: 2, node: "b", counter: 0 };
 
-/** The daemon of node `b`, which follows the FTM of epoch 3 on node `a`. */
-function daemon() {
+/** The daemon of node `b`, which follows the FTM of epoch 3 on node `at`, and `has` one of its own or not. */
+function daemon(at: string = "a", has: boolean = false) {
+  const lost: number[] = [];
   let heardMs: number | undefined;
   let nowMs = 1_000;
-  const ignored = ["ftm.changed", "ftm.fence", "armors.report", "table.report"];
+  const ignored = ["ftm.changed", "ftm.fence", "table.report"];
   const others = element({
     name: "others",
     version: 1,
     state: {},
     handlers: {
       ...Object.fromEntries(ignored.map((op) => [op, () => {}])),
+      "armors.report": (_state, thread) => void (thread.payload["report"] = { ...(thread.payload["report"] as object), armors: has ? [{ armor: "ftm" }] : [] }),
+      "ftm.lost": (_state, thread) => void lost.push((thread.payload["gone"] as { number: number }).number),
       "liveness.read": (_state, thread) => void (thread.payload["heard"] = heardMs === undefined ? {} : { ftm: heardMs }),
       "table.read": (_state, thread) => void (thread.payload["table"] = {}),
     },
@@ -28,8 +31,9 @@ function daemon() {
   const kernel = new Microkernel({ armor: "daemon@b", generation, elements: [epochPromise("b"), others], random: seededRandom(1) });
   const step = (op: string, payload: Record<string, unknown>): void => void kernel.step({ kind: "local", op, payload: payload as Record<string, Data> }, nowMs);
   kernel.step({ kind: "start", payload: {} }, nowMs);
-  step("epoch.announce", { ftm: { epoch: { number: 3, node: "a" }, node: "a" } });
+  step("epoch.announce", { ftm: { epoch: { number: 3, node: at }, node: at } });
   return {
+    lost,
     prepare: (number: number) => step("epoch.prepare", { epoch: { number, node: "b" }, gone: null }),
     announce: (number: number) => step("epoch.announce", { ftm: { epoch: { number, node: "b" }, node: "b" } }),
     /** Let time pass. @returns What the FTM is told it has promised. */
@@ -63,4 +67,21 @@ test("an FTM above the promise is found in the state: nobody can have announced 
   const state = (number: number) => ({ promised: { number: 3, node: "a" }, ftm: { epoch: { number, node: "a" }, node: "a" } });
   expect(check!(state(3), undefined)).toBeUndefined();
   expect(check!(state(8_195), undefined)).toBeString();
+});
+
+test("an FTM of this node that ended with a promise is lost when nobody has redeemed it", () => {
+  const node = daemon("b");
+  node.prepare(4);
+  node.wait(undefined);
+  expect(node.lost).toEqual([3, 3]);
+  node.announce(5);
+  node.wait(undefined);
+  expect(node.lost).toEqual([3, 3]);
+});
+
+test("an FTM that is being installed on this node is waited for", () => {
+  const node = daemon("b", true);
+  node.prepare(4);
+  node.wait(undefined);
+  expect(node.lost).toEqual([]);
 });
