@@ -18,7 +18,7 @@ import { type Ballast, isDiskFull } from "./ballast.ts";
 import type { LogEnd, LogHeader } from "./checkpoint_content.ts";
 import { listCheckpoints, logName, type ReadCheckpoints, readCheckpoints, snapshotName } from "./checkpoint_restore.ts";
 import { type FileSystem, systemFiles } from "./file_system.ts";
-import { missingSince, ReachedMark } from "./reached_mark.ts";
+import { missingSince, type Reached, ReachedMark } from "./reached_mark.ts";
 import { frameRecord } from "./record_frame.ts";
 
 /**
@@ -100,9 +100,10 @@ class CheckpointFiles implements CheckpointStore {
     const reached = read.records.at(-1) ?? read.snapshot;
     this.#commit = reached?.commit ?? 0;
     this.#generation = reached?.generation;
-    const missing = missingSince(reached, this.#mark.read());
+    const mark = this.#mark.read();
+    const missing = missingSince(reached, mark);
     const complete = read.complete && !missing;
-    if (complete && read.snapshot !== undefined) this.#continueLog(read, read.snapshot);
+    if (complete && read.snapshot !== undefined) this.#continueLog(read, read.snapshot, mark);
     else if (!complete) {
       // What is missing must stay visible until a snapshot has made a new beginning.
       this.#blocked = new CheckpointError("damaged", `Cannot append to checkpoint of "${this.armor}": it is damaged and a snapshot is needed first`);
@@ -114,7 +115,7 @@ class CheckpointFiles implements CheckpointStore {
   }
 
   /** Cut what a crash left half written, and go on behind the last record. */
-  #continueLog(read: ReadCheckpoints, snapshot: Snapshot): void {
+  #continueLog(read: ReadCheckpoints, snapshot: Snapshot, mark: Reached | undefined): void {
     const path = join(this.folder, logName(read.last));
     wrap(`Cannot open checkpoint log ${JSON.stringify(path)}`, () => {
       const descriptor = this.files.openSync(path, constants.O_RDWR | constants.O_APPEND);
@@ -125,6 +126,8 @@ class CheckpointFiles implements CheckpointStore {
         const generation = read.records.at(-1)?.generation ?? snapshot.generation;
         this.#write(log, this.#header(read.last, this.#commit, generation));
       }
+      // The process before may have died between write and sync, and what follows from its last commits leaves at once.
+      if (this.durability === "disk" && mark?.commit !== this.#commit) this.files.fdatasyncSync(descriptor);
     });
   }
 

@@ -43,6 +43,25 @@ test("a power loss leaves what was synced and cuts the rest at any place", async
   expect(new Set(reached).size).toBeGreaterThan(5);
 });
 
+test("what was restored after a crash is not taken back by a power loss", () => {
+  for (const seed of seeds) {
+    const machine = new SimMachine("m", new SimClock(), seededRandom(seed));
+    machine.boot();
+    const disk = new SimDisk(seededRandom(seed));
+    const start = (): ReturnType<SimDisk["store"]> => disk.store("x", "disk", machine.spawn("daemon", "daemon", 0, () => {}));
+    const store = start();
+    store.restore();
+    store.writeSnapshot(snapshot(0));
+    store.append([record(1), record(2)]);
+    // Killed before its sync; another process goes on from there.
+    expect(start().restore().records.length).toBe(2);
+    machine.cut();
+    disk.losePower(0);
+    machine.boot();
+    expect(start().restore().records.length).toBe(2);
+  }
+});
+
 test("what was not synced may be gone altogether, and is kept once it is old", async () => {
   const reached = await Promise.all(seeds.map((seed) => cut(seed, "process")));
   expect(Math.min(...reached)).toBe(-1);
