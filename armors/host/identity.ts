@@ -9,6 +9,8 @@
 import { readFileSync } from "node:fs";
 import { decode, encode } from "../../core/codec.ts";
 import { ArmorError } from "../../core/errors.ts";
+import { newId } from "../../core/id.ts";
+import type { RandomSource } from "../../core/random.ts";
 import type { Ballast } from "./ballast.ts";
 import { writeDurably } from "./durable_file.ts";
 import type { NodeMemory } from "./node_memory.ts";
@@ -57,6 +59,12 @@ export function readIdentity(path: string): NodeIdentity | undefined {
 /** Write it durably. */
 export function writeIdentity(path: string, identity: NodeIdentity): void {
   writeDurably(path, encode(identity));
+}
+
+/** Who a node is that starts for the first time; with nobody to join it starts a cluster. */
+export function newIdentity(name: string, joins: readonly string[], random: RandomSource): NodeIdentity {
+  const bootstrap = joins.length === 0;
+  return { format: 1, id: newId(random), name, cluster: bootstrap ? newId(random, 12) : "", bootstrap };
 }
 
 /** Where the identity of a node is kept. */

@@ -6,26 +6,22 @@
  */
 import { resolve } from "node:path";
 import { ArmorError } from "../../core/errors.ts";
-import { newId } from "../../core/id.ts";
 import { parseAddress } from "../../transports/address.ts";
 import { checkFree } from "../../transports/free_address.ts";
 import { readSecretFile } from "../../transports/secret.ts";
 import { parseRoleFlags, type RoleOptions } from "./role_flags.ts";
 import { openDataDir } from "./data_dir.ts";
-import { readIdentity, writeIdentity } from "./identity.ts";
+import { takeGuardLock } from "./guard_lock.ts";
+import { newIdentity, readIdentity, writeIdentity } from "./identity.ts";
 import { readConfiguration, storeConfiguration } from "./initial_configuration.ts";
 import { lockHolder, tryLock } from "./lock_file.ts";
 import { kill, readArguments } from "./process_table.ts";
 import { openRunDir } from "./run_dir.ts";
 import { runGuard } from "./run_guard.ts";
-import { nowMs } from "./system_clock.ts";
 import { systemRandom } from "./system_random.ts";
 
-/** A guard that a daemon has started gives way to an operator's within this time. */
-const yieldWithinMs = 2_000;
-
-/** Run the node in the foreground. */
-export async function startNode(argv: readonly string[]): Promise<number> {
+/** Run the node in the foreground; returns while it runs. */
+export async function startNode(argv: readonly string[]): Promise<undefined> {
   return await becomeGuard(withAbsolutePaths(parseRoleFlags(argv)), true);
 }
 
@@ -41,23 +37,23 @@ function withAbsolutePaths(options: RoleOptions): RoleOptions {
 }
 
 /** Become the guard of the node, as an operator's or as a replacement. */
-export async function becomeGuard(options: RoleOptions, operator: boolean): Promise<number> {
+export async function becomeGuard(options: RoleOptions, operator: boolean): Promise<undefined> {
   const { listen, secretFile, node } = options;
   if (!listen || !secretFile || !node) throw new ArmorError("usage", "a guard is started by --role daemon");
   readSecretFile(secretFile);
   const configuration = await readConfiguration(options);
   const data = openDataDir(options.dataDir);
   const name = JSON.stringify(options.dataDir);
-  const until = nowMs() + (operator ? yieldWithinMs : 0);
-  while (!tryLock(data.guardLock)) {
-    const holder = lockHolder(data.guardLock);
-    const replacement = operator && holder !== undefined && roleOf(holder) === "guard";
-    if (!replacement || nowMs() > until) {
-      throw new ArmorError("locked", `cannot start: a node runs on data dir ${name} already${holder ? ` (pid ${holder})` : ""}`);
-    }
-    kill(holder, "SIGUSR2");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  const held = await takeGuardLock({
+    take: () => tryLock(data.guardLock) !== undefined,
+    holder: () => {
+      const pid = lockHolder(data.guardLock);
+      return pid === undefined ? undefined : { pid, replacement: roleOf(pid) === "guard" };
+    },
+    yield: (pid) => kill(pid, "SIGUSR2"),
+    pause: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
+  }, operator);
+  if (held !== undefined) throw new ArmorError("locked", `cannot start: a node runs on data dir ${name} already${held > 0 ? ` (pid ${held})` : ""}`);
   const run = openRunDir(data);
   let identity = readIdentity(data.identity);
   if (identity && identity.name !== node) {
@@ -66,12 +62,11 @@ export async function becomeGuard(options: RoleOptions, operator: boolean): Prom
   if (!identity) {
     // Before anything is decided: another start on this folder may still join instead.
     await checkFree(parseAddress(listen));
-    const bootstrap = options.join.length === 0;
     if (configuration) storeConfiguration(data, configuration);
-    identity = { format: 1, id: newId(systemRandom), name: node, cluster: bootstrap ? newId(systemRandom, 12) : "", bootstrap };
+    identity = newIdentity(node, options.join, systemRandom);
     writeIdentity(data.identity, identity);
   }
-  return await runGuard({ options, data, run, identity, address: parseAddress(listen), operator });
+  return await runGuard({ options, data, run, identity, listen: parseAddress(listen), operator });
 }
 
 /** Role in the arguments of a process. */

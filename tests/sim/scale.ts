@@ -41,7 +41,7 @@ export async function scale(nodes: number, seed: number, say: (text: string) => 
   const cluster = new SimCluster({ seed, nodes });
   const { network, clock } = cluster;
   const cpu = cpuClock();
-  for (const node of cluster.nodes) clock.at(node.bootstrap ? 0 : cluster.plan.below(powerWithinMs), () => node.powerOn());
+  for (const node of cluster.nodes) clock.at(node.join.length === 0 ? 0 : cluster.plan.below(powerWithinMs), () => node.powerOn());
   const togetherMs = await until(cluster, startWithinMs, () => {
     say(`${clock.nowMs} ms: ${cluster.nodes.filter((node) => knows(node) === nodes).length} of ${nodes} nodes know all, ${cpu().toFixed(0)} s of processor time`);
     return cluster.nodes.every((node) => knows(node) === nodes);

@@ -37,8 +37,6 @@ import { SimNetwork } from "./sim_network.ts";
 import { SimNode, type SimWatch } from "./sim_node.ts";
 import { SimMachine, type SimProcess } from "./sim_processes.ts";
 
-/** First letters of ids. */
-const letters = "abcdefghijklmnopqrstuvwxyz";
 /** Nodes that a node is told to ask when it joins. */
 const joinMax = 8;
 
@@ -114,10 +112,9 @@ export class SimCluster {
     this.nodes = names.map((name, index) => {
       const machine = new SimMachine(name, this.clock, this.random);
       machine.misled = ({ pid }, signal) => fail("identities", `${signal} hits pid ${pid} of ${name}, which is no process of Armor`);
-      const join = names.slice(0, Math.min(index, joinMax)).map((other) => `${other}:7000`);
-      // Ids in another order than names.
-      const id = `${letters[(index * 7 + 10) % letters.length]}${name}`;
-      return new SimNode(name, id, machine, this.network, ports, this.random, join, watch);
+      // One list for all, or the first is to start the cluster.
+      const join = index === 0 && options.seed % 3 !== 0 ? [] : names.slice(0, joinMax).map((other) => `${other}:7000`);
+      return new SimNode(name, machine, this.network, ports, this.random, join, watch);
     });
     this.#byName = new Map(this.nodes.map((node) => [node.name, node]));
   }

@@ -211,11 +211,11 @@ class SimLink {
     const end = this.#client;
     end.handlers = handlers;
     let settled = false;
-    const fail = (reason: LinkEnd, words: string): void => {
+    const fail = (reason: LinkEnd, words: string, final = false): void => {
       if (settled) return;
       settled = true;
       this.#finish();
-      const error = reason === "refused" ? new TransportError("refused", words) : undefined;
+      const error = reason === "refused" ? new TransportError(final ? "expelled" : "refused", words) : undefined;
       if (!end.closed) end.process.run(() => handlers.onClose(reason, error));
       end.closed = true;
     };
@@ -237,7 +237,7 @@ class SimLink {
         const answer = listener.onLink(handle, headers);
         const back = clock.nowMs + network.latencyMs(this.at, end.node);
         if ("refuse" in answer) {
-          clock.at(back, () => end.process.run(() => fail("refused", answer.refuse)));
+          clock.at(back, () => end.process.run(() => fail("refused", answer.refuse, answer.final)));
           return;
         }
         server.handlers = answer;

@@ -9,7 +9,7 @@ import type { Frame } from "../../core/frame.ts";
 import type { Microkernel } from "../../core/microkernel.ts";
 import type { RandomSource } from "../../core/random.ts";
 import type { Application } from "../../armors/application.ts";
-import { unjoined } from "../../armors/host/identity.ts";
+import type { IdentityStore, NodeIdentity } from "../../armors/host/identity.ts";
 import type { SimDaemon } from "./sim_daemon.ts";
 import { SimDisk, type SimStore } from "./sim_disk.ts";
 import { startSimGuard } from "./sim_guard.ts";
@@ -39,6 +39,8 @@ export interface SimWatch {
   broken(rule: string, text: string): void;
 }
 
+const wallStartMs = Date.UTC(2030, 0, 1);
+
 /** A node. */
 export class SimNode {
   readonly disk: SimDisk;
@@ -47,11 +49,14 @@ export class SimNode {
   guardLock: SimProcess | undefined;
   daemonLock: SimProcess | undefined;
   daemon: SimDaemon | undefined;
-  /** In the identity file; empty until it has joined. */
-  cluster: string;
+  /** In its file, written durably; absent until a guard has started. */
+  identity: NodeIdentity | undefined;
+  /** The word of its end that the last daemon has left. */
+  daemonEnd: { readonly pid: number; readonly startTicks: number; readonly status: number } | undefined;
+  /** What its daemon told last. */
+  lastWords = "";
   readonly address: string;
   readonly socket: string;
-  readonly bootstrap: boolean;
   /** A service manager keeps the guard running. */
   managed = true;
   /** The guard that the service manager started. */
@@ -61,7 +66,6 @@ export class SimNode {
 
   constructor(
     readonly name: string,
-    readonly id: string,
     readonly machine: SimMachine,
     readonly network: SimNetwork,
     readonly ports: BeatPorts,
@@ -71,13 +75,33 @@ export class SimNode {
   ) {
     this.address = `${name}:7000`;
     this.socket = `${name} socket`;
-    this.bootstrap = join.length === 0;
-    this.cluster = this.bootstrap ? "simulated" : "";
     this.disk = new SimDisk(random);
   }
 
-  get clusterOrNone(): string {
-    return this.cluster || unjoined;
+  /** Empty until a guard has started. */
+  get id(): string {
+    return this.identity?.id ?? "";
+  }
+
+  /** Milliseconds since 1970, as this machine has them. */
+  get wallMs(): number {
+    return wallStartMs + this.machine.clock.nowMs + this.machine.wallErrorMs;
+  }
+
+  /** The identity file, for one process. */
+  identityStore(process: SimProcess): IdentityStore {
+    return {
+      read: () => this.identity,
+      write: (identity) => {
+        if (process.effect()) this.identity = identity;
+      },
+    };
+  }
+
+  /** As `forgetCluster`. */
+  forgetCluster(): void {
+    for (const role of ["ftm", "heartbeat", "execution", "own"]) for (const process of this.machine.all(role)) process.signal("SIGKILL");
+    this.disk.forgetArmors();
   }
 
   /** Name of the node at an address. */

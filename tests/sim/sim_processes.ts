@@ -165,11 +165,16 @@ export class SimProcess {
     if (signal === "SIGKILL") this.end({ code: null, signal });
     else if (signal === "SIGSTOP") this.stop();
     else if (signal === "SIGCONT") this.goOn();
-    else this.run(() => this.onSignal?.(signal));
+    else {
+      this.run(() => {
+        this.machine.clock.settled = true;
+        this.handlers.get(signal)?.();
+      });
+    }
   }
 
-  /** What it does on a signal that can be caught. */
-  onSignal: ((signal: string) => void) | undefined;
+  /** What it does on signals that can be caught. */
+  readonly handlers = new Map<string, () => void>();
 }
 
 /** A machine that is on or off. */

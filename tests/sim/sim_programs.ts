@@ -183,9 +183,9 @@ function startProgram(node: SimNode, instance: string, number: number, applicati
     if (what === "hang") self.clock.after(delayMs, () => self.stop());
   });
   process.transient = what === "exit" || what === "hang";
-  process.onSignal = (signal) => {
-    if (signal === "SIGTERM" && what !== "stubborn") process.clock.after(node.random.below(50), () => process.end({ code: null, signal }));
-  };
+  process.handlers.set("SIGTERM", () => {
+    if (what !== "stubborn") process.clock.after(node.random.below(50), () => process.end({ code: null, signal: "SIGTERM" }));
+  });
   node.watch.programStarted(node, process, number);
   return process;
 }

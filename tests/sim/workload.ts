@@ -58,9 +58,9 @@ export class Workload {
     return this.#waiting > 0;
   }
 
-  /** Tell a node to leave. */
+  /** Tell a node to leave, once all others are in its cluster: they would wait for the one that started it. */
   down(node: SimNode): void {
-    if (!node.daemon?.process.alive) return;
+    if (!node.daemon?.process.alive || (node.daemon.status()["nodes"] as unknown[]).length < this.cluster.nodes.length) return;
     this.leaving = node;
     node.daemon.operate("node.down", {}, () => {});
     this.cluster.trace(`operator: ${node.name} down`);

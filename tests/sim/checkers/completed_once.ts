@@ -31,7 +31,9 @@ export function completedOnce(fail: Fail): Checker {
     },
     stepped: ({ kernel, node }, _event, { commits }) => {
       if (!kernel.armor.startsWith("execution@")) return;
-      for (const { set } of commits) {
+      for (const { set, unset } of commits) {
+        // Numbers begin again with an instance that was forgotten.
+        for (const id of unset?.["instances"] ?? []) for (const key of launched.keys()) if (key.startsWith(`${node.machine.bootId} ${id} `)) launched.delete(key);
         for (const [id, { launch, order }] of Object.entries((set?.["instances"] ?? {}) as unknown as Instances)) {
           const key = `${node.machine.bootId} ${id} ${launch}`;
           // Numbers begin anew with an application that is submitted again after its removal.

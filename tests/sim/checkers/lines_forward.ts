@@ -36,7 +36,8 @@ export function linesForward(fail: Fail): Checker {
       if (commits.length > 0) last.set(life, commits.at(-1)!.commit);
     },
     sent: (life) => {
-      if (life.store) heard.set(lineOf(life), Math.min(last.get(life)!, life.store.reached));
+      // What a node without a cluster sends reaches nobody, and is forgotten with its next start.
+      if (life.store && life.node.identity?.cluster) heard.set(lineOf(life), Math.min(last.get(life)!, life.store.reached));
     },
     handling: (life, op, { payload }) => {
       const epoch = payload["epoch"] as Epoch | undefined;

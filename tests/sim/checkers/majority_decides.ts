@@ -30,7 +30,7 @@ export function majorityDecides(fail: Fail): Checker {
       }
       if (inReach || event.kind === "start") return;
       for (const { sent = [], set } of commits) {
-        if (sent.some(({ body }) => says(body, "application.moved"))) fail("majority decides", `the FTM of ${node.name} moves instances without a majority`);
+        if (sent.some(({ body }) => says(body, "application.moved") && isNote(body))) fail("majority decides", `the FTM of ${node.name} moves instances without a majority`);
         const changed = Object.keys(set?.["application_table"] ?? {}).filter((key) => key.startsWith("app:"));
         if (changed.length > 0 && isOperation(event)) fail("majority decides", `the FTM of ${node.name} accepts a change of ${changed.join(", ")} without a majority`);
       }
@@ -49,6 +49,11 @@ function hasMajority(nodes: Nodes): boolean {
 function isOperation(event: KernelEvent): boolean {
   if (event.kind !== "frame" || event.frame.type !== "data") return false;
   return (decode(event.frame.body) as Message).ops[0]!.name.startsWith("application.");
+}
+
+/** An event of its own, not one that it passes on. */
+function isNote(body: Uint8Array): boolean {
+  return (decode(body) as Message).ops[0]!.name === "events.note";
 }
 
 function says(body: Uint8Array, word: string): boolean {
