@@ -147,6 +147,8 @@ export type NodeReport = {
   readonly table: TableCopy;
   /** It takes elements by message. */
   readonly allowElements: boolean;
+  /** Its disk is full. */
+  readonly full?: boolean;
   /** Nodes whose connection has just closed and that it has asked in vain since. */
   readonly silent?: readonly string[];
   /** What it was last told of instances on nodes that are absent as planned, which cannot report themselves. */

@@ -24,7 +24,7 @@ const lookWithinMs = 3_000;
 export function admission(): Element {
   const take = (_state: DataRecord, thread: Admitting): void => {
     thread.payload["operation"] = thread.op;
-    const look = thread.op === "application.submit" ? [op("admission.look")] : [];
+    const look = thread.op === "application.submit" ? [op("admission.room"), op("admission.look")] : [];
     thread.insert(op("nodes.read"), op("admission.check"), ...look, op("application.change"), op("table.commit"), op("cluster.changed"), op("view.tell"));
   };
 
@@ -51,6 +51,13 @@ export function admission(): Element {
         const voters = nodes.filter(({ state, replaced }) => state !== "left" && !replaced);
         const alive = voters.filter(({ state }) => state === "alive");
         throw new OperationError("stale", `only ${alive.length} of ${voters.length} nodes are in reach: no change is accepted without a majority`);
+      },
+      // What is new has to be stored by a majority; the others have the ballast for it.
+      "admission.room": (_state, thread) => {
+        const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
+        if (hasMajority(nodes.map((node) => (node.full ? { ...node, state: "suspect" } : node)))) return;
+        const names = nodes.filter(({ full, state }) => full && state !== "left").map(({ name }) => name);
+        throw new OperationError("refused", `the disk is full on ${names.join(", ")}: nothing new is taken before there is room`);
       },
       "admission.look": (_state, thread) => {
         if (thread.completion) {

@@ -35,8 +35,8 @@ type Kept = LocalArmor & { readonly begin: DataRecord | null };
 type State = { readonly [armor: ArmorId]: Kept };
 /** `late`: starts in a row that did not register in time. */
 type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly generation: Generation | null; readonly lostAtMs: number | undefined; readonly late: number };
-/** `self` is the daemon's own entry, as its host describes it. */
-type Volatile = { readonly live: { readonly [armor: ArmorId]: Live }; readonly self: ArmorReport | null };
+/** `self` is the daemon's own entry, as its host describes it; `full`: the node's disk is. */
+type Volatile = { readonly live: { readonly [armor: ArmorId]: Live }; readonly self: ArmorReport | null; readonly full: boolean };
 type Local = Thread<Volatile>;
 
 const unseen: Live = { state: "starting", elements: null, generation: null, lostAtMs: undefined, late: 0 };
@@ -85,7 +85,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
     name: "local_armors",
     version: 1,
     state: {},
-    volatile: () => ({ live: {}, self: null }),
+    volatile: () => ({ live: {}, self: null, full: false }),
     check: wrongArmors,
     handlers: {
       "armor.started": (state, thread) => {
@@ -96,7 +96,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
           thread.command({ kind: "process.watch", args: { armor, role, process } });
           thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
         }
-        thread.setVolatile({ live, self: (thread.payload["self"] ?? null) as ArmorReport | null });
+        thread.setVolatile({ ...thread.volatile, live, self: (thread.payload["self"] ?? null) as ArmorReport | null });
         const self = thread.payload["self"] as ArmorReport | undefined;
         if (self && self.incarnation.restart > 0) {
           thread.event({ kind: "armor.recovered", subject: self.armor, node, detectedBy: `guard@${node}`, restart: self.incarnation.restart });
@@ -170,6 +170,10 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         else if (live[armor]) setLive(thread, armor, { elements });
         tell(thread);
       },
+      "disk.changed": (_state, thread) => {
+        thread.setVolatile({ ...thread.volatile, full: thread.payload["full"] === true });
+        tell(thread);
+      },
       "armor.gone": (state, thread) => lost(state, thread),
       "armor.register-late": (state, thread) => {
         const armor = thread.payload["armor"] as ArmorId;
@@ -207,11 +211,11 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
       "armors.report": (state, thread) => {
         const before = thread.payload["report"] as NodeReport;
         const armors = reports(state, thread);
-        thread.payload["report"] = { ...before, armors, allowElements };
+        thread.payload["report"] = { ...before, armors, allowElements, full: thread.volatile.full };
       },
       "armors.tell": (state, thread) => {
         const armors = reports(state, thread);
-        thread.send({ ops: [op("armors.told", "ftm")], payload: { node, armors, allowElements }, lane: "system" });
+        thread.send({ ops: [op("armors.told", "ftm")], payload: { node, armors, allowElements, full: thread.volatile.full }, lane: "system" });
       },
       "ftm.changed": (state, thread) => {
         tell(thread);

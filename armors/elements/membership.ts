@@ -13,8 +13,11 @@ import type { FtmLocation } from "./epoch_promise.ts";
 
 type State = {
   readonly joined: boolean;
-  /** `ended`: by the FTM's order, after `armor down`; `returning`: started again by a person, the FTM has not taken it back yet. */
-  readonly left?: "ended" | "returning";
+  /**
+   * `ending`: by the FTM's order, after `armor down`, and not everything has ended yet; `ended`: it has; `returning`: started
+   * again by a person, the FTM has not taken it back yet.
+   */
+  readonly left?: "ending" | "ended" | "returning";
 };
 /** `leaving`: this daemon, not the one before it, was told to end. */
 type Volatile = { readonly leaving: boolean };
@@ -31,10 +34,10 @@ export function membership(self: NodeRegistration): Element {
     volatile: () => ({ leaving: false }),
     handlers: {
       "armor.started": (state, thread) => {
-        if (state.left !== "ended") return;
+        if (state.left !== "ending" && state.left !== "ended") return;
         const { incarnation } = thread.payload["self"] as ArmorReport;
-        // Started by its guard, it has crashed before everything was ended.
-        if (incarnation.restart > 0) return void thread.command({ kind: "membership.end", args: {} });
+        // It has crashed, or the machine has lost power, before everything was ended; started by its guard, before it had ended itself.
+        if (state.left === "ending" || incarnation.restart > 0) return void thread.command({ kind: "membership.end", args: {} });
         return { ...state, left: "returning" };
       },
       "membership.join": (_state, thread) => {
@@ -96,6 +99,11 @@ export function membership(self: NodeRegistration): Element {
         if (typeof text === "string") return void thread.command({ kind: "membership.end", args: { text } });
         if (state.left === "returning") return;
         thread.command({ kind: "membership.end", args: {} });
+        return { ...state, left: "ending" };
+      },
+      // From the host: nothing runs here any more. From now on it is a person who starts this node.
+      "membership.ended": (state, thread) => {
+        thread.command({ kind: "membership.leave", args: {} });
         return { ...state, left: "ended" };
       },
       // From the host: a daemon of the list that was given to this one is a node that cannot be reached where it is registered.

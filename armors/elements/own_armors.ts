@@ -35,9 +35,9 @@ export function ownArmorTable(): Element {
     state: {},
     handlers: {
       "own.install": (_state, thread) =>
-        thread.insert(op("nodes.read"), op("admission.check"), op("table.read"), op("own.enter"), op("table.change"), op("table.commit"), op("cluster.changed"), op("view.tell")),
+        thread.insert(op("nodes.read"), op("admission.check"), op("admission.room"), op("table.read"), op("own.enter"), op("table.change"), op("table.commit"), op("cluster.changed"), op("view.tell")),
       "own.enter": (_state, thread) => enter(thread),
-      "elements.change": (_state, thread) => thread.insert(op("nodes.read"), op("admission.check"), op("table.read"), op("elements.send")),
+      "elements.change": (_state, thread) => thread.insert(op("nodes.read"), op("admission.check"), op("admission.room"), op("table.read"), op("elements.send")),
       "elements.send": (_state, thread) => send(thread),
       // The armor has committed the change; the table follows, so that the armor is the same elsewhere.
       "elements.note": (_state, thread) => {

@@ -32,6 +32,8 @@ export type NodeView = {
   readonly plannedUntilMs: number;
   /** It takes elements by message. */
   readonly elements: boolean;
+  /** Its disk has no room for what is new. */
+  readonly full: boolean;
   /** Another node has its name now. */
   readonly replaced: boolean;
 };
@@ -126,7 +128,7 @@ export function registration(self: string): Element {
     const fresh = !before || before.state === "left";
     thread.payload["wanted"] = registration;
     if (fresh && !mayChange(thread, id, "node.join-again")) return;
-    setNode(thread, { id, name, address, state: "alive", draining: false, reported: !before, plannedUntilMs: 0, replaced: false, elements: before?.elements ?? false });
+    setNode(thread, { id, name, address, state: "alive", draining: false, reported: !before, plannedUntilMs: 0, replaced: false, elements: before?.elements ?? false, full: before?.full ?? false });
     if (fresh) thread.event({ kind: "node.joined", subject: name, node: id });
     announce(thread, id);
     thread.payload["registration"] = { id, name, address, draining: false, left: false };
@@ -174,7 +176,8 @@ export function registration(self: string): Element {
           const state = left ? "left" : !reported || absent ? "suspect" : draining ? "draining" : "alive";
           const plannedUntilMs = absent ? thread.nowMs + timing.plannedAbsenceMs : 0;
           const elements = reports.some((report) => report.node === id && report.allowElements);
-          nodes.set(id, { id, name, address, reported, state, draining, plannedUntilMs, replaced, elements });
+          const full = reports.some((report) => report.node === id && report.full === true);
+          nodes.set(id, { id, name, address, reported, state, draining, plannedUntilMs, replaced, elements, full });
         }
         // The FTM before may have left a change half stored.
         thread.setVolatile({ ...thread.volatile, epoch, nodes, changing: "takeover" });
@@ -200,13 +203,13 @@ export function registration(self: string): Element {
         if (code === "stale-epoch" && armor.startsWith("daemon@")) announce(thread, nodeOf(armor));
       },
       "armors.told": (_state, thread) => {
-        const { node: id, armors, allowElements = false } = thread.payload as unknown as { node: string; armors: ArmorReport[]; allowElements?: boolean };
+        const { node: id, armors, allowElements = false, full = false } = thread.payload as unknown as { node: string; armors: ArmorReport[]; allowElements?: boolean; full?: boolean };
         let node = thread.volatile.nodes.get(id);
         if (!node || (node.state === "left" && !node.replaced)) return;
         if (node.replaced && node.state !== "draining") node = sendAway(thread, node, node.address);
         // Held dead by the leader of the takeover, it speaks: a poll that found it alive from the start says nothing.
         const silent = node.state === "suspect" && !node.reported && node.plannedUntilMs === 0;
-        setNode(thread, { ...node, reported: true, elements: allowElements, state: silent ? back(node) : node.state });
+        setNode(thread, { ...node, reported: true, elements: allowElements, full, state: silent ? back(node) : node.state });
         for (const { armor, incarnation } of armors) {
           const other = thread.volatile.armors.get(armor);
           if (!other || other.node === id || other.incarnation.placement === incarnation.placement) continue;

@@ -63,6 +63,8 @@ export function performDaemonCommand(parts: DaemonParts, { kind, args }: HostCom
       return void departure.handOver();
     case "membership.end":
       return void departure.end(args["text"] as string | undefined);
+    case "membership.leave":
+      return departure.options.leave(0);
     case "configuration.done":
       return machine.configuration.forget();
     case "guard.hung":

@@ -53,7 +53,7 @@ export class Departure {
   /** Command `membership.end`: the node has left, and nothing of it stays behind. A text says why nobody had ordered that. */
   async end(text?: string): Promise<void> {
     await this.options.processes.endAll();
-    if (text === undefined) this.options.leave(0);
+    if (text === undefined) this.options.local("membership.ended");
     else this.hopeless(text);
   }
 

@@ -53,9 +53,27 @@ test("a daemon that crashes while its node ends goes on ending when its guard st
   expect(second.asked).toEqual(["membership.end"]);
 });
 
-test("a node that has ended returns when it is started again, until the FTM has taken it back", () => {
+test("a machine that loses power while its node ends goes on ending when it is started again", () => {
   const first = start(0);
   first.hear("membership.end");
+  const second = start(0, first.save());
+  expect(second.asked).toEqual(["membership.end"]);
+  second.hear("membership.ended");
+  expect(second.asked).toEqual(["membership.end", "membership.leave"]);
+  // Its guard did not see it end.
+  expect(start(1, second.save()).asked).toEqual(["membership.end"]);
+});
+
+/** Everything on it ends, and it too. */
+function ended() {
+  const daemon = start(0);
+  daemon.hear("membership.end");
+  daemon.hear("membership.ended");
+  return daemon;
+}
+
+test("a node that has ended returns when it is started again, until the FTM has taken it back", () => {
+  const first = ended();
   const again = start(0, first.save());
   expect(again.asked).toEqual([]);
   again.hear("ftm.changed");
@@ -72,8 +90,7 @@ test("a node that has ended returns when it is started again, until the FTM has 
 });
 
 test("a restart by the guard while the node returns does not end it", () => {
-  const first = start(0);
-  first.hear("membership.end");
+  const first = ended();
   const again = start(0, first.save());
   const third = start(1, again.save());
   third.hear("ftm.changed");
@@ -100,6 +117,7 @@ test("a node that is refused when it returns ends with the reason; a member that
   refuse(member);
   expect(member.asked).toEqual([]);
   member.hear("membership.end");
+  member.hear("membership.ended");
   const returning = start(0, member.save());
   refuse(returning);
   expect(returning.asked).toEqual(["membership.refused"]);

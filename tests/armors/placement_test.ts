@@ -14,6 +14,8 @@ class Places {
   readonly network = new KernelNetwork(1, { eventSink: "daemon@n1" });
   readonly nodes = new Map<string, NodeState>();
   readonly table: Record<string, Data> = {};
+  /** Nodes whose disk is full. */
+  readonly full = new Set<string>();
   /** Nodes that cannot run anything. */
   readonly unable = new Set<string>();
   readonly orders = new Map<string, readonly InstanceOrder[]>();
@@ -28,7 +30,7 @@ class Places {
       state: {},
       handlers: {
         "cluster.changed": (_state, thread) => {
-          thread.payload["nodes"] = [...this.nodes].map(([id, state]) => ({ id, name: id, address: "", state, reported: true, plannedUntilMs: 0 }));
+          thread.payload["nodes"] = [...this.nodes].map(([id, state]) => ({ id, name: id, address: "", state, reported: true, plannedUntilMs: 0, full: this.full.has(id) }));
           thread.payload["armors"] = this.ftmNode === "" ? [] : [{ armor: "ftm", node: this.ftmNode }];
           thread.payload["table"] = { ...this.table };
           thread.insert(op("placement.decide"));
@@ -127,6 +129,16 @@ describe("placement", () => {
     expect(moves()).toBe(1);
     places.join("n3");
     expect(places.where).toEqual({ "web.0": "n3" });
+  });
+
+  test("leaves out a node whose disk is full, unless there is no other", () => {
+    const places = new Places("n1", "n2");
+    places.full.add("n1");
+    places.submit({ name: "web", instances: 2, node: "n1" });
+    expect(places.where).toEqual({ "web.0": "n2", "web.1": "n2" });
+    places.full.add("n2");
+    places.submit({ name: "api", instances: 2 });
+    expect(places.where).toEqual({ "api.0": "n1", "api.1": "n2", "web.0": "n2", "web.1": "n2" });
   });
 
   test("tries a node again that has become able since", () => {

@@ -10,7 +10,7 @@ import { root } from "../../build/tools.mjs";
 import { seededRandom } from "../../core/random.ts";
 import type { Cluster } from "./cluster.ts";
 import type { ArmorStatus, Node } from "./node.ts";
-import { signal } from "./processes.ts";
+import { armorProcesses, type ProcessRole, signal } from "./processes.ts";
 import { waitFor } from "./wait.ts";
 
 /** What `pair.read` tells. */
@@ -53,13 +53,15 @@ export class CounterPair {
     return await waitFor(`${name} answers`, async () => await this.node.json<Counts>("send", name, "pair.read"), 15_000, 100);
   }
 
-  /** Kill one process of the cluster's armors, any of them; `undefined`: there was none to kill. */
-  async killOne(roles: readonly string[]): Promise<string | undefined> {
-    const status = await this.node.statusNow() ?? await this.cluster.nodes[1]!.statusNow();
-    const targets = (status?.armors ?? []).filter(({ role, pid }) => roles.includes(role) && pid !== null);
-    if (targets.length === 0) return undefined;
-    const { id, pid } = targets[this.#random.below(targets.length)]!;
-    return signal(pid!, "SIGKILL") ? id : undefined;
+  /**
+   * Kill one process of the cluster's armors, any of them that lives. Not by status: a daemon that has just started shows
+   * itself alone, and who goes by that kills each as soon as it is back.
+   *
+   * @returns Whether there was one.
+   */
+  killOne(roles: readonly ProcessRole[]): boolean {
+    const targets = this.cluster.nodes.flatMap((node) => armorProcesses(node.dataDir)).filter(({ role }) => roles.includes(role));
+    return targets.length > 0 && signal(targets[this.#random.below(targets.length)]!.pid, "SIGKILL");
   }
 
   /**
@@ -67,12 +69,12 @@ export class CounterPair {
    *
    * @returns How many.
    */
-  async underFire(roles: readonly string[], everyMs: number, killsMax: number, run: (killed: () => number) => Promise<void>): Promise<number> {
+  async underFire(roles: readonly ProcessRole[], everyMs: number, killsMax: number, run: (killed: () => number) => Promise<void>): Promise<number> {
     let over = false;
     let killed = 0;
     const fire = (async () => {
       while (!over && killed < killsMax) {
-        if (await this.killOne(roles)) killed += 1;
+        if (this.killOne(roles)) killed += 1;
         await new Promise((resolve) => setTimeout(resolve, everyMs));
       }
     })();

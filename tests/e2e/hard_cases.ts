@@ -189,7 +189,8 @@ const alarms = [/^node\.(suspected|failed|replaced)$/, /^armor\.(crashed|hung|fa
 export async function keepBusy(cluster: Cluster, spinners: number, forMs: number, say: (text: string) => void = () => {}): Promise<ArmorEvent[]> {
   await cluster.settled();
   const { seq } = (await cluster.nodes[0]!.events()).at(-1)!;
-  const spinning = Array.from({ length: spinners }, () => spawn("/bin/sh", ["-c", "while :; do :; done"], { stdio: "ignore" }));
+  // Each in a session of its own: the kernel may share processors out by session.
+  const spinning = Array.from({ length: spinners }, () => spawn("/bin/sh", ["-c", "while :; do :; done"], { stdio: "ignore", detached: true }));
   try {
     for (const endMs = performance.now() + forMs; performance.now() < endMs;) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(30_000, endMs - performance.now())));

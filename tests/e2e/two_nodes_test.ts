@@ -1,13 +1,14 @@
 /**
  * Two nodes as the source pictures them, each on a host of its own: either may be
- * cut off, both go on, and what both acknowledged is there after healing. And
- * three of which two cannot reach each other.
+ * cut off or lose power, both go on, and what both acknowledged is there after
+ * healing. And three of which two cannot reach each other.
  *
  * time limit: 120 s
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { Cluster, instances } from "./cluster.ts";
 import { missingForNamespaces } from "./network.ts";
+import type { Node } from "./node.ts";
 import { livingPrograms } from "./processes.ts";
 import { skipping } from "./programs.ts";
 import { measured, waitFor } from "./wait.ts";
@@ -75,6 +76,25 @@ describe.skipIf(missing !== undefined)("two nodes", () => {
     const ftms = cluster!.nodes.flatMap((node) => node.pids("ftm"));
     expect(ftms).toEqual([healed.ftm!.pid!]);
   }, 60_000);
+
+  test("the one with FTM and program loses power, either in turn: the other goes on, and stays in charge when it is back", async () => {
+    const [cluster] = clusters;
+    for (const name of ["first", "second"]) {
+      const lost = cluster!.node((await cluster!.settled(cluster!.nodes, boundMs)).ftm!.node);
+      const other = cluster!.nodes.find((node) => node !== lost)!;
+      const at = (node: Node): number[] => cluster!.nodes.map((one) => Number(one === node));
+      expect(await lost.cli("run", "--name", name, "--node", lost.name, "--", "sleep", "3600")).toMatchObject({ status: 0 });
+      await running(cluster!, name, at(lost));
+      await lost.crash();
+      await running(cluster!, name, at(other));
+      const { epoch } = await cluster!.settled([other], boundMs);
+      await lost.start();
+      const back = await cluster!.settled(cluster!.nodes, boundMs);
+      expect([back.epoch, back.ftm!.node]).toEqual([epoch, other.name]);
+      await running(cluster!, name, at(other));
+      expect(cluster!.nodes.flatMap((node) => node.pids("ftm"))).toEqual([back.ftm!.pid!]);
+    }
+  }, 90_000);
 });
 
 describe.skipIf(missing !== undefined)("three nodes of which two cannot reach each other", () => {
