@@ -20,9 +20,9 @@ describe("simulated cluster", () => {
     }, 60_000);
   }
 
-  for (const { seed, nodes, found } of scenarios) {
+  for (const { seed, nodes, kinds, found } of scenarios) {
     test(`seed ${seed} no more: ${found}`, async () => {
-      const { failure } = await simulate(seed, { nodes });
+      const { failure } = await simulate(seed, { nodes, kinds });
       expect(failure).toBe("");
     }, 60_000);
   }

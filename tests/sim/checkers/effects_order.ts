@@ -13,6 +13,10 @@ export function effectsOrder(fail: Fail): Checker {
   const committed = new WeakMap<Microkernel, number>();
   const needed = new WeakMap<Frame, number>();
   return {
+    // What was restored may be known to the system and not yet to the disk.
+    made: ({ kernel, store, follows }) => {
+      if (store && follows) committed.set(kernel, kernel.snapshot().commit);
+    },
     stepped: ({ kernel, store }, _event, { commits, sends, acks }) => {
       if (!store) return;
       const commit = commits.at(-1)?.commit ?? committed.get(kernel);

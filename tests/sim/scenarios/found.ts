@@ -10,6 +10,8 @@
 export interface Scenario {
   readonly seed: number;
   readonly nodes?: number;
+  /** Kinds of faults, where they are not what the seed chooses. */
+  readonly kinds?: readonly string[];
   /** What happened, and what was wrong. */
   readonly found: string;
 }
@@ -35,4 +37,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 10, found: "two nodes that did not hear each other came to the same epoch number, and their FTMs gave the same number to two events" },
   { seed: 13, found: "after a power cut a program whose end was on record, or that was to be restarted just then, started again before an FTM had ordered anything" },
   { seed: 174, found: "a node left while another was away as planned: its leaving could not be stored in time, and nobody said so again; see tests/sim/leaving_test.ts" },
+  { seed: 3, nodes: 3, kinds: ["poison"], found: "an execution armor died of looking for a program as soon as it had begun to anew; its start was accused of it, and after twelve deaths the armor was given up" },
 ];
