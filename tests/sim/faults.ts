@@ -51,6 +51,9 @@ export class Faults {
       for (const guard of node.machine.all("guard")) if (guard.stopped && !node.daemonLock?.alive) guard.signal("SIGKILL");
       node.disk.syncMaxMs = 4;
       node.powerOn();
+      // Those that were stopped as planned are started again.
+      node.managed = true;
+      node.startGuard();
     }
     this.cluster.faultsAreOver = true;
   }
