@@ -5,6 +5,7 @@
  * @module
  */
 import type { CommitRecord, Snapshot } from "./checkpoint.ts";
+import type { Generation } from "./generation.ts";
 
 /** What a store could restore. */
 export interface Restored {
@@ -13,6 +14,8 @@ export interface Restored {
   readonly records: readonly CommitRecord[];
   /** False: a valid record after damage was found, or the newest files are gone: this is a rewind. */
   readonly complete: boolean;
+  /** The newest generation of which something is known to have been written, if all of it is missing. */
+  readonly lost?: Generation | undefined;
   /** What was damaged, for the event `checkpoint.damaged`; empty when nothing. */
   readonly damage: readonly string[];
 }

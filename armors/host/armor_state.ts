@@ -30,7 +30,7 @@ export function openArmorState(kind: ArmorKind, machine: ArmorMachine, ordered: 
   const saved = restored?.records.at(-1)?.generation ?? restored?.snapshot?.generation;
   const complete = restored?.complete ?? true;
   const unsynced = store !== undefined && !machine.ranInThisBoot();
-  const { follows, generation } = restoredGeneration({ ordered, again, saved, complete, unsynced });
+  const { follows, generation } = restoredGeneration({ ordered, again, saved, lost: restored?.lost, complete, unsynced });
   const renewed = saved !== undefined && compareGenerations(saved, generation) !== 0;
   return { store, restored, follows, generation, renewed };
 }

@@ -11,7 +11,7 @@ import { checkpointFormat, type CommitRecord, type Snapshot } from "../../core/c
 import type { CheckpointStore, DurabilityClass, Restored } from "../../core/checkpoint_store.ts";
 import { encode } from "../../core/codec.ts";
 import { CheckpointError } from "../../core/errors.ts";
-import type { Generation } from "../../core/generation.ts";
+import { compareGenerations, type Generation } from "../../core/generation.ts";
 import { invariant } from "../../core/invariant.ts";
 import type { ArmorId } from "../../core/micro_operation.ts";
 import { type Ballast, isDiskFull } from "./ballast.ts";
@@ -102,6 +102,7 @@ class CheckpointFiles implements CheckpointStore {
     this.#generation = reached?.generation;
     const mark = this.#mark.read();
     const missing = missingSince(reached, mark);
+    const lost = mark && (!reached || compareGenerations(mark.generation, reached.generation) > 0) ? mark.generation : undefined;
     const complete = read.complete && !missing;
     if (complete && read.snapshot !== undefined) this.#continueLog(read, read.snapshot, mark);
     else if (!complete) {
@@ -111,7 +112,7 @@ class CheckpointFiles implements CheckpointStore {
     const { snapshot, records, damage } = read;
     // Damage that was found says it already.
     const cut = missing && read.complete ? [reached ? `it ends at commit ${this.#commit}: ${missing}` : "its files are missing"] : [];
-    return { snapshot, records, complete, damage: [...damage, ...cut] };
+    return { snapshot, records, complete, lost, damage: [...damage, ...cut] };
   }
 
   /** Cut what a crash left half written, and go on behind the last record. */

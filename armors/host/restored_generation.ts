@@ -15,6 +15,8 @@ export interface RestoreFacts {
   readonly again: boolean;
   /** Of the last commit found; `undefined`: there is none. */
   readonly saved: Generation | undefined;
+  /** A newer one, of which nothing was found but that it was there. */
+  readonly lost?: Generation | undefined;
   /** Nothing is damaged or missing as far as the files tell. */
   readonly complete: boolean;
   /** Commits are not synced, and the machine has restarted since: the end of the log may be gone without a trace. */
@@ -22,7 +24,15 @@ export interface RestoreFacts {
 }
 
 /** Decide; `follows`: from the checkpoint. */
-export function restoredGeneration({ ordered, again, saved, complete, unsynced }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
+export function restoredGeneration(facts: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
+  const { follows, generation } = decide(facts);
+  const { lost } = facts;
+  // The daemon that has ordered this may have forgotten that it went on under another one.
+  const used = lost && lost.epoch === generation.epoch && lost.node === generation.node && lost.counter >= generation.counter;
+  return { follows, generation: used ? { ...generation, counter: lost.counter + 1 } : generation };
+}
+
+function decide({ ordered, again, saved, complete, unsynced }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
   const follows = saved !== undefined && saved.epoch === ordered.epoch && saved.node === ordered.node && saved.counter >= ordered.counter;
   // Something was there, perhaps of this very generation, and nothing of it can be read, or only what is older.
   const used = again || (saved === undefined && !complete);

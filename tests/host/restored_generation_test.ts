@@ -28,6 +28,14 @@ describe("restoredGeneration", () => {
     { name: "only another line of state, after this one was begun: the next", again: true, saved: { ...ordered, epoch: 2 }, complete: true, unsynced: false, follows: false, counter: 3 },
     { name: "another line of state: anew", saved: { ...ordered, epoch: 2 }, complete: true, unsynced: false, follows: false, counter: 2 },
   ];
+  test("a generation of which only the mark is left is not used again", () => {
+    const facts = { ordered, again: true, saved: undefined, complete: false, unsynced: false };
+    const lost = (counter: number): unknown => restoredGeneration({ ...facts, lost: { ...ordered, counter } }).generation.counter;
+    expect([lost(2), lost(3), lost(7)]).toEqual([3, 4, 8]);
+    expect(restoredGeneration({ ...facts, saved: { ...ordered, counter: 4 }, lost: { ...ordered, counter: 5 } })).toEqual({ follows: true, generation: { ...ordered, counter: 6 } });
+    expect(restoredGeneration({ ...facts, lost: { ...ordered, epoch: 2, counter: 9 } }).generation.counter).toBe(3);
+  });
+
   for (const { name, again = false, saved, complete, unsynced, follows, counter } of table) {
     test(name, () => {
       expect(restoredGeneration({ ordered, again, saved, complete, unsynced })).toEqual({ follows, generation: { ...ordered, counter } });
