@@ -85,7 +85,7 @@ function programProblems(
   }
   const status = members[0]?.daemon?.status() as unknown as Status | undefined;
   const expected = new Set<string>();
-  for (const { name, application } of workload.applications) {
+  for (const { name } of workload.applications) {
     const entry = table[`app:${name}`] as ApplicationEntry | undefined;
     if (!entry) continue;
     const launchable = members.some((node) => !node.neverLaunches(entry.application.command));

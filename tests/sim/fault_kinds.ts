@@ -4,13 +4,18 @@
  *
  * @module
  */
+import type { Data } from "../../core/data.ts";
+import type { NodeRegistration } from "../../armors/shapes.ts";
 import type { Faults } from "./faults.ts";
+import { canonicalText } from "./plain_data.ts";
+import type { SimCluster } from "./sim_cluster.ts";
+import type { SimNode } from "./sim_node.ts";
 import { kindDatagrams, kindStreams } from "./sim_network.ts";
 
 /** Does one now. */
 export type Doer = (faults: Faults) => void;
 
-const armors = ["daemon", "ftm", "heartbeat", "execution"];
+const armors = ["daemon", "ftm", "heartbeat", "execution", "own"];
 
 const processes: { readonly [name: string]: Doer } = {
   "crash-armor": (faults) => faults.pick(armors)?.signal("SIGKILL"),
@@ -70,6 +75,23 @@ const machines: { readonly [name: string]: Doer } = {
     // The clock since boot only goes ahead; the wall clock goes anywhere.
     if (faults.random.below(2) === 0) machine.jump(50 + faults.random.below(60_000));
     machine.wallErrorMs = faults.random.below(200_000_000) - 100_000_000;
+  },
+  // Of an armor's files, and the armor finds it when it is started again.
+  "bit-rot": (faults) => {
+    const { cluster } = faults;
+    const node = faults.anyNode();
+    const { armors } = node.disk;
+    const armor = armors[faults.random.below(armors.length)];
+    // What daemons keep is kept by the others too, as long as a majority has its disk.
+    if (!node.machine.on || armor === undefined || (armor.startsWith("daemon@") && (cluster.nodes.length < 2 || !isWhole(cluster)))) return faults.miss();
+    cluster.trace(`fault: ${node.disk.rot(armor)} on ${node.name}`);
+    for (const process of node.machine.all()) if (process.role === armor.split("@")[0]) process.signal("SIGKILL");
+  },
+  "disk-full": (faults) => {
+    const { files } = faults.anyNode().disk;
+    files.full = true;
+    files.roomBytes = 0;
+    faults.later(500 + faults.random.below(10_000), () => files.full = false);
   },
   "slow-disk": (faults) => {
     const { disk } = faults.anyNode();
@@ -142,12 +164,46 @@ const operators: { readonly [name: string]: Doer } = {
     });
   },
   "poison": (faults) => faults.workload.poison(faults.anyNode()),
+  // Told to leave, gone, and perhaps started again.
   "node-down": (faults) => {
-    const { nodes } = faults.cluster;
-    if (nodes.length < 3 || faults.workload.leaving) return faults.miss();
-    faults.workload.down(faults.anyNode());
+    const { cluster, random } = faults;
+    if (cluster.nodes.length < 2 || faults.leaving) return faults.miss();
+    const node = faults.anyNode();
+    const runs = ({ daemon, id }: SimNode): boolean => daemon?.process.alive === true && isMember((daemon.kernel.state("table_replica") as { [key: string]: Data })[`node:${id}`]);
+    // Somebody has to stay.
+    if (!node.managed || !runs(node) || !cluster.nodes.some((other) => other !== node && runs(other))) return faults.miss();
+    faults.leaving = true;
+    node.daemon!.operate("node.down", {}, () => {});
+    cluster.trace(`operator: ${node.name} down`);
+    const look = (): void => {
+      if (node.machine.on && node.machine.all().length === 0) {
+        faults.leaving = false;
+        if (random.below(3) > 0) faults.later(random.below(10_000), () => node.machine.on && !node.guardLock?.alive && node.startGuard());
+      } else faults.later(500, look);
+    };
+    faults.later(500, look);
+  },
+  // One after the other: a majority, of two nodes one, keeps its disk.
+  "lost-data": (faults) => {
+    const { cluster } = faults;
+    const node = faults.anyNode();
+    if (cluster.nodes.length < 2 || !isWhole(cluster)) return faults.miss();
+    cluster.trace(`fault: ${node.name} loses its data dir`);
+    node.loseData(cluster.nodes.filter((other) => other !== node).map(({ address }) => address));
+    faults.later(500 + faults.random.below(8_000), () => node.powerOn());
   },
 };
+
+/** Every node is a member, and has what all others have. */
+function isWhole({ nodes }: SimCluster): boolean {
+  const tables = nodes.map(({ daemon }) => daemon?.process.alive ? daemon.kernel.state("table_replica") as { readonly [key: string]: Data } : undefined);
+  const first = canonicalText(tables[0] ?? null);
+  return tables.every((table) => table && canonicalText(table) === first && nodes.every(({ id }) => isMember(table[`node:${id}`])));
+}
+
+function isMember(registration: Data | undefined): boolean {
+  return registration !== undefined && !(registration as NodeRegistration).left;
+}
 
 /** All kinds by name. */
 export const faultKinds: { readonly [name: string]: Doer } = { ...processes, ...machines, ...network, ...programs, ...operators };

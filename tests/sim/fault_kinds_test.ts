@@ -1,10 +1,13 @@
 /** Each kind of fault alone is survived; and what is said to happen to machines and ways does happen. */
 import { describe, expect, test } from "bun:test";
+import type { Data, DataRecord } from "../../core/data.ts";
 import { seededRandom } from "../../core/random.ts";
 import { Acknowledged } from "./checkers/acknowledged_kept.ts";
 import { faultKinds } from "./fault_kinds.ts";
 import { SimClock } from "./sim_clock.ts";
+import { SimCluster } from "./sim_cluster.ts";
 import { kindDatagrams, kindStreams, SimNetwork } from "./sim_network.ts";
+import type { SimNode } from "./sim_node.ts";
 import { SimMachine } from "./sim_processes.ts";
 import { simulate } from "./simulate.ts";
 
@@ -22,14 +25,33 @@ describe("each kind of fault alone", () => {
       expect(faults.length).toBeGreaterThan(0);
     }, 60_000);
   }
-
-  test("two nodes that cannot reach each other act alone, and merge", async () => {
-    const lines: string[] = [];
-    const { failure } = await simulate(7, { kinds: ["isolate"], nodes: 2, trace: (line) => lines.push(line) });
-    expect(failure).toBe("");
-    expect(lines.some((line) => line.includes("EVENT application.superseded"))).toBe(true);
-  }, 60_000);
 });
+
+test("two nodes that cannot reach each other act alone, and merge; the change that gives way is named", async () => {
+  const cluster = new SimCluster({ seed: 5, nodes: 2 });
+  const [n1, n2] = cluster.nodes as [SimNode, SimNode];
+  for (const node of cluster.nodes) node.powerOn();
+  await cluster.run(6_000);
+  const told: unknown[] = [];
+  const ask = (node: SimNode, operation: string, args: DataRecord): void => node.daemon!.operate(`application.${operation}`, args, ({ ok }) => told.push([node.name, operation, ok]));
+  ask(n1, "submit", { application: { name: "web", command: "/bin/program", args: ["run"] } });
+  await cluster.run(1_000);
+  for (const [from, to] of [["n1", "n2"], ["n2", "n1"]] as const) cluster.network.cut(from, to);
+  await cluster.run(5_000);
+  ask(n1, "stop", { name: "web" });
+  ask(n2, "restart", { name: "web" });
+  await cluster.run(1_000);
+  expect(cluster.processes("ftm").length).toBe(2);
+  cluster.network.heal();
+  await cluster.run(10_000);
+  expect(told.map(String).sort()).toEqual(["n1,stop,true", "n1,submit,true", "n2,restart,true"]);
+  expect(cluster.processes("ftm").length).toBe(1);
+  const [one, other] = cluster.nodes.map(({ daemon }) => (daemon!.kernel.state("table_replica") as { [key: string]: Data })["app:web"]);
+  expect(one).toEqual(other!);
+  const events = [...n1.disk.events.values()] as DataRecord[];
+  expect(events.filter(({ kind }) => kind === "application.superseded").map(({ subject }) => subject)).toEqual(["web"]);
+  expect(cluster.violation).toBeUndefined();
+}, 60_000);
 
 describe("a simulated machine", () => {
   test("gives a slow process its work late and in order", async () => {

@@ -17,6 +17,8 @@ export class Faults {
   readonly done: string[] = [];
   #missed = false;
   readonly random;
+  /** A node was told to leave and has not ended yet. */
+  leaving = false;
   /** Stopped until a time, to go on by themselves. */
   readonly #paused = new Set<SimProcess>();
   #over = false;
@@ -50,6 +52,7 @@ export class Faults {
       // A guard that hung before it had a daemon, or whose daemon died before it had noticed: only a watchdog of the system helps, or a person.
       for (const guard of node.machine.all("guard")) if (guard.stopped && !node.daemonLock?.alive) guard.signal("SIGKILL");
       node.disk.syncMaxMs = 4;
+      node.disk.files.full = false;
       node.powerOn();
       // Those that were stopped as planned are started again.
       node.managed = true;

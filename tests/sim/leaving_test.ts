@@ -40,7 +40,7 @@ test("a node leaves while another is away as planned: it has left when that one 
   away!.managed = false;
   away!.guardLock!.signal("SIGTERM");
   await cluster.run(2_000);
-  workload.down(leaving!);
+  leaving!.daemon!.operate("node.down", {}, () => {});
   // "left" would be stored on one of two.
   await cluster.run(12_000);
   expect(leaving!.machine.all("daemon").length).toBe(1);

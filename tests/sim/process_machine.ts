@@ -73,6 +73,8 @@ export function machineOf(node: SimNode, process: SimProcess): ProcessMachine {
     },
     onExit: (ends) => void endings.push(ends),
     exit: (status) => {
+      // The real one does not return; here the code goes on, without effect.
+      if (!process.alive) return undefined as never;
       for (const ends of endings) ends(status);
       node.watch.ended(node, process, status);
       process.end({ code: status, signal: null });

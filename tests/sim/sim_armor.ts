@@ -7,6 +7,7 @@
 import { executionArmor } from "../../armors/execution_armor.ts";
 import { faultToleranceManager } from "../../armors/fault_tolerance_manager.ts";
 import { heartbeatArmor } from "../../armors/heartbeat_armor.ts";
+import { ownArmor } from "../../armors/own_armor.ts";
 import { type ArmorKind, traitsOf } from "../../armors/host/armor_kind.ts";
 import { armorOrder } from "../../armors/host/armor_order.ts";
 import { executionHost } from "../../armors/host/execution_host.ts";
@@ -48,7 +49,8 @@ function stateOf(process: SimProcess | undefined): ProgramState {
 
 function kindOf(role: Role, node: SimNode, process: SimProcess): ArmorKind {
   const { id } = node;
-  const traits = traitsOf(role as Exclude<Role, "daemon">, id);
+  const traits = traitsOf(role as Exclude<Role, "daemon">, id, process.name);
+  if (role === "own") return { ...traits, elements: ownArmor };
   if (role === "ftm") return { ...traits, elements: (supply) => faultToleranceManager({ node: id, supply }) };
   if (role === "heartbeat") return { ...traits, elements: (supply) => heartbeatArmor({ node: id, supply }) };
   const pair = {

@@ -55,7 +55,7 @@ async function runSimDaemon(
   if (identity.now.cluster === "") node.forgetCluster();
   const outside: Outside = { certified: false };
   const { address, name, join } = node;
-  const daemon = await makeDaemon(daemonMachine(node, process, system, identity, outside), { ...started, address, listenHost: name, joins: join, allowElements: false });
+  const daemon = await makeDaemon(daemonMachine(node, process, system, identity, outside), { ...started, address, listenHost: name, joins: join, allowElements: true });
   node.daemon = face(daemon, process);
   await daemon.start(doors(node, process, system, daemon, outside));
 }
@@ -82,7 +82,7 @@ function daemonMachine(node: SimNode, process: SimProcess, system: ProcessMachin
         if (anew) disk.forget(of);
         return machine.child(process, startSimArmor(node, role, of, flags));
       },
-      find: (role) => machine.all(role)[0]?.identity,
+      find: (role, of) => machine.all(role).find(({ name }) => role !== "own" || name === of)?.identity,
       forget: (of) => disk.forget(of),
     },
     guards: {

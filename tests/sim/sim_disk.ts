@@ -82,6 +82,17 @@ export class SimDisk {
     this.boots.delete(armor);
   }
 
+  /** Armors that have checkpoints here. */
+  get armors(): string[] {
+    return [...new Set(this.files.paths().map((path) => path.slice(0, path.indexOf("/"))))];
+  }
+
+  /** A file of an armor's checkpoints is damaged. @returns Which, and how. */
+  rot(armor: string): string {
+    this.altered.add(armor);
+    return this.files.rot(`${armor}/`);
+  }
+
   /** What was not synced may be gone. */
   losePower(nowMs: number): void {
     this.files.losePower(nowMs);

@@ -93,6 +93,38 @@ export class SimFiles {
     },
   };
 
+  /** Something small is written that is not a checkpoint. @returns Whether there was room for it. */
+  takes(): boolean {
+    try {
+      this.ballast.relieve(() => {
+        if (this.full && this.roomBytes === 0) throw error("ENOSPC");
+      });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Bits rot: one file of a folder is altered, cut, lost, or in the place of another. @returns Which, and how. */
+  rot(folder: string): string {
+    const { random } = this;
+    const paths = this.paths(folder);
+    const path = paths[random.below(paths.length)]!;
+    const file = this.#files.get(path)!;
+    const [at, other] = [random.below(file.length + 1), paths[random.below(paths.length)]!];
+    file.unsynced = [];
+    const ways: { readonly [way: string]: () => void } = {
+      flipped: () => void (file.bytes[at % Math.max(1, file.length)]! ^= 1 << random.below(8)),
+      cut: () => void (file.length = at),
+      zeroed: () => void file.content.fill(0, at, Math.min(at + 512, file.length)),
+      doubled: () => void (file.content = this.#files.get(other)!.content),
+      lost: () => void this.#files.delete(path),
+    };
+    const way = Object.keys(ways)[random.below(Object.keys(ways).length)]!;
+    ways[way]!();
+    return `${path} is ${way}`;
+  }
+
   /** Whether there is room and the ballast is whole; makes it whole. */
   hasRoom(): boolean {
     if (this.full) return false;

@@ -43,7 +43,7 @@ const wallStartMs = Date.UTC(2030, 0, 1);
 
 /** A node. */
 export class SimNode {
-  readonly disk: SimDisk;
+  disk: SimDisk;
   /** Loopback ports by armor id, in the run-time folder. */
   readonly portFiles = new Map<string, number>();
   guardLock: SimProcess | undefined;
@@ -70,7 +70,8 @@ export class SimNode {
     readonly network: SimNetwork,
     readonly ports: BeatPorts,
     readonly random: RandomSource,
-    readonly join: readonly string[],
+    /** Addresses to ask when it has no cluster. */
+    public join: readonly string[],
     readonly watch: SimWatch,
   ) {
     this.address = `${name}:7000`;
@@ -126,6 +127,15 @@ export class SimNode {
     this.guardLock = undefined;
     this.daemonLock = undefined;
     this.daemon = undefined;
+  }
+
+  /** Its data dir is lost: it is installed anew under its name, and asks the others for their cluster. */
+  loseData(others: readonly string[]): void {
+    this.powerOff();
+    this.disk = new SimDisk(this.random);
+    this.identity = undefined;
+    this.daemonEnd = undefined;
+    this.join = others;
   }
 
   /** As an operator or a service manager does: one that is ending has ended before, one that was started by a daemon has to make room. */

@@ -46,6 +46,7 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
     launch: async (instance, number, application): Promise<LaunchOutcome | string> => {
       if (node.cannotLaunch(application)) return { ok: false, code: "refused", reason: "there is no such program" };
       if (!process.effect()) return await new Promise(() => {});
+      if (!disk.files.takes()) return { ok: false, code: "failed", reason: "ENOSPC" };
       return await launch(instance, number, application);
     },
     record: (instance, number) => disk.launchesOf(instance).get(number)?.record,

@@ -66,7 +66,10 @@ export async function simulate(seed: number, { trace, programs, ...given }: RunO
   let convergedMs = -1;
   let failure = "";
   try {
-    for (const node of cluster.nodes) cluster.clock.at(cluster.plan.below(2_000), () => node.powerOn());
+    for (const [index, node] of cluster.nodes.entries()) {
+      const later = index > 0 && cluster.plan.below(4) === 0;
+      cluster.clock.at(cluster.plan.below(later ? durationMs : 2_000), () => node.powerOn());
+    }
     workload.start();
     faults.start();
     await cluster.run(durationMs);

@@ -9,6 +9,7 @@ import type { ApplicationEntry, NodeRegistration } from "../../armors/shapes.ts"
 import type { FtmLocation } from "../../armors/elements/epoch_promise.ts";
 import type { OperationAnswer } from "../../armors/elements/operator.ts";
 import { Acknowledged, type Outcome, type Superseded } from "./checkers/acknowledged_kept.ts";
+import { OwnPair } from "./own_pair.ts";
 import { canonicalText } from "./plain_data.ts";
 import type { SimCluster } from "./sim_cluster.ts";
 import type { SimNode } from "./sim_node.ts";
@@ -30,15 +31,17 @@ export interface Kept {
 /** Operators at work. */
 export class Workload {
   readonly applications: Kept[] = [];
-  /** A node that was told to leave. */
-  leaving: SimNode | undefined;
   /** Operations by outcome. */
   readonly counts = { done: 0, refused: 0, unknown: 0 };
   #over = false;
   #waiting = 0;
 
+  /** Armors of the operators' own, in some clusters. */
+  readonly pair: OwnPair | undefined;
+
   constructor(readonly cluster: SimCluster, readonly kinds: readonly string[] = programKinds) {
     const { plan } = cluster;
+    if (plan.below(2) === 0) this.pair = new OwnPair(cluster, (operation, args, answered) => this.#ask(operation, String(args["name"] ?? args["armor"]), args, answered));
     const count = 1 + plan.below(4);
     for (let index = 0; index < count; index++) this.applications.push(this.#invent(index));
   }
@@ -46,24 +49,18 @@ export class Workload {
   /** Begin. */
   start(): void {
     for (const kept of this.applications) this.#after(this.cluster.plan.below(6_000), () => this.#next(kept, "application.submit"));
+    this.pair?.start();
   }
 
   /** No new operations. */
   end(): void {
     this.#over = true;
+    this.pair?.end();
   }
 
   /** Somebody waits for an answer. */
   get busy(): boolean {
     return this.#waiting > 0;
-  }
-
-  /** Tell a node to leave, once all others are in its cluster: they would wait for the one that started it. */
-  down(node: SimNode): void {
-    if (!node.daemon?.process.alive || (node.daemon.status()["nodes"] as unknown[]).length < this.cluster.nodes.length) return;
-    this.leaving = node;
-    node.daemon.operate("node.down", {}, () => {});
-    this.cluster.trace(`operator: ${node.name} down`);
   }
 
   /** Submit what kills every execution armor that is asked about it; nobody expects to be answered. */
@@ -110,12 +107,12 @@ export class Workload {
     this.cluster.clock.at(this.cluster.clock.nowMs + delayMs, run);
   }
 
-  #next(kept: Kept, operation: string): void {
-    if (this.#over) return;
+  /** Ask a daemon that is up, once there is one. */
+  #ask(operation: string, what: string, args: DataRecord, answered: (answer: OperationAnswer | undefined, done: boolean | undefined, node: SimNode) => void): void {
     const { plan, nodes } = this.cluster;
     const up = nodes.filter((node) => node.daemon?.process.alive);
     const node = up[plan.below(Math.max(1, up.length))];
-    if (!node) return this.#after(1_000, () => this.#next(kept, operation));
+    if (!node) return this.#after(1_000, () => this.#over || this.#ask(operation, what, args, answered));
     let over = false;
     this.#waiting += 1;
     const settle = (answer: OperationAnswer | undefined): void => {
@@ -124,24 +121,32 @@ export class Workload {
       this.#waiting -= 1;
       const done = answer === undefined || (!answer.ok && answer.code === "unknown") ? undefined : answer.ok;
       this.counts[done === undefined ? "unknown" : done ? "done" : "refused"] += 1;
+      this.cluster.trace(`operator: ${operation} ${what} at ${node.name}: ${JSON.stringify(answer ?? "no answer")}`);
+      answered(answer, done, node);
+    };
+    this.#after(giveUpMs, () => settle(undefined));
+    this.cluster.trace(`operator: ${operation} ${what} at ${node.name}`);
+    const { daemon } = node;
+    // Who has given up has closed the connection: what was not read by then never is.
+    daemon!.process.run(() => over || daemon!.operate(operation, args, settle));
+  }
+
+  #next(kept: Kept, operation: string): void {
+    if (this.#over) return;
+    const { plan } = this.cluster;
+    const args = operation === "application.submit" ? { application: kept.application } : { name: kept.name };
+    this.#ask(operation, kept.name, args as unknown as DataRecord, (answer, done, node) => {
       const aloneIn = answer === undefined ? 0 : this.#aloneIn(node, kept.name);
       // Alone, an answer that nothing had to be changed speaks of that side only.
       const changed = aloneIn === 0 || !answer?.ok || answer.changed;
       if (done !== false && changed) kept.acknowledged.note({ operation, done, revision: answer?.ok ? answer.revision : undefined, aloneIn });
       else if (aloneIn === 0 && answer && !answer.ok && answer.error.startsWith("there is no application")) kept.acknowledged.noteAbsent();
-      this.cluster.trace(`operator: ${operation} ${kept.name} at ${node.name}: ${JSON.stringify(answer ?? "no answer")}`);
       const more = ["application.stop", "application.start", "application.restart", "application.remove", "application.submit"];
       // What was refused or lost is often repeated.
       const again = done !== true && plan.below(2) === 0;
       const next = again ? operation : more[plan.below(more.length)]!;
       this.#after((done === undefined ? 3_000 : 100) + plan.below(12_000), () => this.#next(kept, next));
-    };
-    this.#after(giveUpMs, () => settle(undefined));
-    this.cluster.trace(`operator: ${operation} ${kept.name} at ${node.name}`);
-    const args = operation === "application.submit" ? { application: kept.application } : { name: kept.name };
-    const { daemon } = node;
-    // Who has given up has closed the connection: what was not read by then never is.
-    daemon!.process.run(() => over || daemon!.operate(operation, args as unknown as DataRecord, settle));
+    });
   }
 
   /** The epoch in which a node answers for an application, if it is one of two that differ about it; else 0. */
@@ -166,7 +171,8 @@ export class Workload {
 
   /** What is not as the operators were told, given the FTM's table. */
   problems(table: { readonly [key: string]: unknown }): string[] {
-    return this.applications.flatMap(({ name, acknowledged }) => {
+    const own = this.pair?.problems() ?? [];
+    const applications = this.applications.flatMap(({ name, acknowledged }) => {
       const { possible, revision } = acknowledged.expected(this.#superseded(name));
       const entry = table[`app:${name}`] as ApplicationEntry | undefined;
       const outcome: Outcome = entry === undefined ? "absent" : entry.desired;
@@ -175,5 +181,6 @@ export class Workload {
       if (entry && entry.revision < revision) found.push(`"${name}" is at revision ${entry.revision}, acknowledged was ${revision}`);
       return found;
     });
+    return [...applications, ...own];
   }
 }

@@ -20,8 +20,8 @@ type Stored = { readonly commit: number; readonly version: TableVersion };
 export function acknowledgedStored(fail: Fail): Checker {
   /** Versions that each daemon has stored, by its commits, and its last life. */
   const copies = new Map<string, { life: Life; stored: Stored[] }>();
-  /** Version of the table at a thread's `table.commit`. */
-  const committing = new Map<string, TableVersion>();
+  /** Version of the table at a thread's `table.commit`, and the nodes that it registers: one that joins since gets all of it before it counts. */
+  const committing = new Map<string, { version: TableVersion; members: readonly string[] }>();
   let acknowledged: TableVersion | undefined;
 
   const reached = (node: string, version: TableVersion): boolean => {
@@ -30,11 +30,11 @@ export function acknowledgedStored(fail: Fail): Checker {
   };
 
   const answered = (life: Life, { id, payload }: Message): void => {
-    const version = committing.get(id);
+    const { version, members = [] } = committing.get(id) ?? {};
     if (!version || !(payload["answer"] as { ok?: boolean } | undefined)?.ok) return;
     committing.delete(id);
     const nodes = [...(life.kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> }).nodes.values()];
-    const registered = nodes.filter((node) => node.id === life.node.id || node.state !== "left");
+    const registered = nodes.filter((node) => members.includes(node.id) && (node.id === life.node.id || node.state !== "left"));
     const have = registered.filter((node) => reached(node.id, version));
     const peerFailed = registered.length === 2 && registered.some(({ state }) => state === "failed");
     const enough = registered.length <= 2 ? have.length === registered.length || (peerFailed && have.length === 1) : 2 * have.length > registered.length;
@@ -64,7 +64,11 @@ export function acknowledgedStored(fail: Fail): Checker {
       }
     },
     handling: ({ node }, op, { message, payload, state }) => {
-      if (op === "table.commit" && !committing.has(message.id)) committing.set(message.id, (state as { version: TableVersion }).version);
+      if (op === "table.commit" && !committing.has(message.id)) {
+        const { version } = state as { version: TableVersion };
+        const members = Object.keys(state).filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length));
+        committing.set(message.id, { version, members });
+      }
       if (op !== "ftm.begin" || !acknowledged) return;
       const tables = (payload["begin"] as FtmBegin).reports.map(({ table }) => table);
       // Whoever has lost a part of a copy cannot say what was newest.

@@ -124,8 +124,10 @@ export function messagesConserved(fail: Fail): Checker {
   return {
     made: ({ kernel, node, follows }) => {
       receive(kernel, follows ? kernel.snapshot().commit : 0, follows);
-      if (!follows) return;
       const of = lineOf(kernel);
+      // A node without a cluster has no past: nobody has heard of it.
+      if (node.identity?.cluster === "") of.line.outboxes.clear();
+      if (!follows) return;
       const { channels, commit: number } = kernel.snapshot();
       forgetAfter(of, number);
       for (const channel of channels) {

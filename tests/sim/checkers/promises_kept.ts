@@ -8,20 +8,28 @@ import { decode } from "../../../core/codec.ts";
 import { compareEpochs, type Epoch } from "../../../core/generation.ts";
 import type { Message } from "../../../core/message.ts";
 import type { Vote } from "../../../armors/elements/epoch_promise.ts";
-import type { Checker, Fail } from "./checker.ts";
+import type { Checker, Fail, Life } from "./checker.ts";
 
 const answer = "takeover.promised";
 
 /** Watches promises as they leave, and orders as they are obeyed. */
 export function promisesKept(fail: Fail): Checker {
   const promised = new Map<string, Epoch>();
+  const look = ({ kernel }: Life): void => {
+    const before = promised.get(kernel.armor);
+    const state = kernel.state("epoch_promise") as { promised: Epoch } | undefined;
+    if (before && state && compareEpochs(state.promised, before) < 0) {
+      fail("promises kept", `${kernel.armor} has forgotten its promise of epoch ${before.number} of ${before.node}`);
+    }
+  };
   return {
-    made: ({ kernel }) => {
-      const before = promised.get(kernel.armor);
-      const state = kernel.state("epoch_promise") as { promised: Epoch } | undefined;
-      if (before && state && compareEpochs(state.promised, before) < 0) {
-        fail("promises kept", `${kernel.armor} has forgotten its promise of epoch ${before.number} of ${before.node}`);
-      }
+    made: (life) => {
+      const { complete = true, snapshot } = life.node.disk.restored.get(life.kernel.armor) ?? {};
+      if (complete && snapshot) look(life);
+    },
+    // Where files were damaged the promise is known from elsewhere.
+    stepped: (life, event) => {
+      if (event.kind === "local" && event.op === "checkpoint.restored") look(life);
     },
     sent: (_life, frame) => {
       if (frame.type !== "data" || !frame.from.startsWith("daemon@") || !Buffer.from(frame.body).includes(answer)) return;

@@ -9,12 +9,13 @@
 import type { ChannelSnapshot, Snapshot } from "../../../core/checkpoint.ts";
 import { DurableState } from "../../../core/durable_state.ts";
 import { generationText } from "../../../core/generation.ts";
+import { diskStatus } from "../../../armors/host/hand_record.ts";
 import { canonicalText } from "../plain_data.ts";
 import type { Checker, Fail, Life } from "./checker.ts";
 
 type Parts = { readonly [part: string]: unknown };
 
-/** Compares at every death that did not cut a step in two, and at the next start. */
+/** Compares at every death that did not cut a step in two, where the disk was sound, and at the next start. */
 export function restoredEqualsCommitted(fail: Fail): Checker {
   /** By line of state and boot. */
   const lastHeld = new Map<string, Snapshot>();
@@ -40,6 +41,8 @@ export function restoredEqualsCommitted(fail: Fail): Checker {
       const { kernel, store, process, node } = life;
       lastHeld.delete(lineOf(life));
       if (!store || kernel.steps === 0 || process.dieAfter !== undefined || !node.machine.on) return;
+      // Damaged files, and a step whose commit found no room.
+      if (node.disk.altered.has(kernel.armor) || process.exit?.code === diskStatus) return;
       const { snapshot, records } = store.restore();
       if (!snapshot) return;
       const state = new DurableState(snapshot);
