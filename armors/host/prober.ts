@@ -14,7 +14,7 @@ import { parseAddress } from "../../transports/address.ts";
 import type { AskedProbe } from "../application.ts";
 import { spawnDetached } from "./child_process.ts";
 import { type ProgramOptions, programCommand } from "./program_command.ts";
-import { signalGroup } from "./process_group.ts";
+import { signalGroup, signalLeftBehind } from "./process_group.ts";
 import { findProgram } from "./program_lookup.ts";
 
 /** What a probe found. Plain data. */
@@ -149,7 +149,8 @@ async function askProgram(probe: AskedProbe & { readonly type: "exec" }, surroun
     child.onExit(({ code, signal }) => {
       clearTimeout(timer);
       // What it left in its group goes with it.
-      end();
+      if (child.identity) end();
+      else signalLeftBehind(child.pid, "SIGKILL");
       resolve(late ? `no answer within ${timeoutMs} ms` : code === 0 ? "" : code === null ? `signal ${signal}` : `status ${code}`);
     });
   });

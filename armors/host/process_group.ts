@@ -22,6 +22,14 @@ export function signalGroup(program: ProcessIdentity, signal: NodeJS.Signals): b
   return kill(group === program.pid ? -program.pid : program.pid, signal);
 }
 
+/**
+ * Signal what a child of this process has left in its group, once its exit is known. For one that had ended
+ * before it could be identified: while its group has members no other process gets its pid.
+ */
+export function signalLeftBehind(pid: number, signal: NodeJS.Signals): void {
+  if (readProcess(pid) === undefined) kill(-pid, signal);
+}
+
 /** Does any process of the program's group live? */
 export function isGroupAlive(program: ProcessIdentity): boolean {
   if (!isGroupOurs(program)) return false;

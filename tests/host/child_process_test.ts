@@ -4,6 +4,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { selfArgv, spawnDetached } from "../../armors/host/child_process.ts";
+import { signalLeftBehind } from "../../armors/host/process_group.ts";
 import { identify, isAlive, killAndConfirm, readProcess } from "../../armors/host/process_table.ts";
 import { Temporary, until } from "./temporary.ts";
 
@@ -29,6 +30,19 @@ test("spawnDetached() reports the end, also to those who ask late", async () => 
   const killed = spawnDetached({ argv: ["/bin/sleep", "60"], env: {} });
   process.kill(killed.pid, "SIGKILL");
   expect(await new Promise((resolve) => killed.onExit(resolve))).toEqual({ code: null, signal: "SIGKILL" });
+});
+
+test("signalLeftBehind() reaches what a child that is gone has left in its group, and nobody while it is there", async () => {
+  const file = join(temporary.folder(), "pid");
+  const child = spawnDetached({ argv: ["/bin/sh", "-c", `sleep 60 & echo $! >${file}; while [ ! -e ${file}.go ]; do sleep 0.01; done`], env: { PATH: "/bin:/usr/bin" } });
+  await until(() => existsSync(file) && readFileSync(file, "utf8").endsWith("\n"), "it has a child");
+  const left = identify(Number(readFileSync(file, "utf8")))!;
+  signalLeftBehind(child.pid, "SIGKILL");
+  expect([child.identity, left].map((one) => isAlive(one!))).toEqual([true, true]);
+  writeFileSync(`${file}.go`, "");
+  await new Promise((resolve) => child.onExit(resolve));
+  signalLeftBehind(child.pid, "SIGKILL");
+  await until(() => !isAlive(left), "what it left is dead");
 });
 
 test("spawnDetached() throws if there is no such program", () => {

@@ -16,7 +16,9 @@ const execution: ArmorReport = {
 
 function shownState(live: string, failed: boolean): unknown {
   const epoch = { number: 1, node: "n1" };
-  const view = { epoch, stale: false, nodes: [{ id: "n1", name: "n1", address: "", state: "alive" }], armors: [{ ...execution, node: "n1" }], applications: [] };
+  const { elements, ...armor } = execution;
+  const shown = { ...armor, node: "n1", makeup: 0 };
+  const view = { epoch, stale: false, makeups: [elements], nodes: [{ id: "n1", name: "n1", address: "", state: "alive" }], armors: [shown], applications: [] };
   const states: { [element: string]: unknown } = {
     epoch_promise: { promised: epoch, ftm: { epoch, node: "n1" } },
     local_armors: { "execution@n1": { process: null, failed } },
