@@ -123,13 +123,13 @@ export function messagesConserved(fail: Fail): Checker {
 
   return {
     made: ({ kernel, node, follows }) => {
-      receive(kernel, follows ? kernel.snapshot().commit : 0, follows);
       const of = lineOf(kernel);
       // A node without a cluster has no past: nobody has heard of it.
       if (node.identity?.cluster === "") of.line.outboxes.clear();
-      if (!follows) return;
       const { channels, commit: number } = kernel.snapshot();
-      forgetAfter(of, number);
+      receive(kernel, follows ? number : 0, follows);
+      forgetAfter(of, follows ? number : 0);
+      if (!follows) return;
       for (const channel of channels) {
         // Under another generation they get their numbers when both ends agree.
         if (generationText(channel.numbered) !== generationText(kernel.generation)) continue;
