@@ -26,6 +26,6 @@ test("a queue that grows is noticed, be it of messages or of suspended threads",
     return failures;
   };
   expect(heard("say.now", 50)).toEqual([]);
-  expect(heard("say.now", 500)).toEqual(["bounded queues"]);
+  expect(heard("say.now", 1_000)).toEqual(["bounded queues"]);
   expect(heard("wait.now", 200)).toEqual(["bounded queues"]);
 });

@@ -6,8 +6,8 @@
  */
 import type { Checker, Fail, Life } from "./checker.ts";
 
-/** Several times what is seen in the worst of runs. */
-const waitingMax = 400;
+/** More than what is seen in the worst of runs, where a daemon of many nodes is away and everything else crashes. */
+const waitingMax = 900;
 const suspendedMax = 100;
 const everySteps = 200;
 
