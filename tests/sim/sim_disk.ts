@@ -142,7 +142,9 @@ export class SimStore implements CheckpointStore {
       this.disk.restored.set(this.armor, restored);
       this.disk.altered.delete(this.armor);
     }
-    this.#note((restored.records.at(-1) ?? restored.snapshot)?.commit ?? 0, ".cborseq");
+    // A log without records begins with what the snapshot before it holds.
+    const last = restored.records.at(-1);
+    this.#note((last ?? restored.snapshot)?.commit ?? 0, last ? ".cborseq" : ".cbor");
     return restored;
   }
 
@@ -168,7 +170,8 @@ export class SimStore implements CheckpointStore {
   #note(commit: number, ending: string): void {
     const path = this.disk.files.paths(`${this.armor}/`).findLast((one) => one.endsWith(ending));
     const file = path === undefined ? undefined : this.disk.files.find(path);
-    this.#written.push({ commit, file, write: file?.unsynced.at(-1) });
+    // What was cut off again behind the last commit is no part of it.
+    this.#written.push({ commit, file, write: file?.unsynced.findLast(({ at }) => at < file.length) });
     if (this.durability === "process") this.#written = this.#written.slice(-1);
   }
 }

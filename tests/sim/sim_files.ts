@@ -15,8 +15,8 @@ import type { SimProcess } from "./sim_processes.ts";
 /** Written longer ago than this it has reached the disk by itself. */
 const writebackMs = 5_000;
 
-/** A change that a power loss may take back; `part`: all but a few of its bytes. */
-type Unsynced = { readonly atMs: number; undo(part: number): void; readonly bytes: number };
+/** A change from byte `at` on that a power loss may take back; `part`: all but a few of its bytes. */
+type Unsynced = { readonly atMs: number; undo(part: number): void; readonly at: number; readonly bytes: number };
 
 /** One file. */
 export class SimFile {
@@ -44,7 +44,7 @@ export class SimFile {
       if (old) this.bytes.set(old.subarray(Math.min(part, old.length)), at + Math.min(part, old.length));
       this.length = Math.max(length, Math.min(at + part, this.length));
     };
-    this.unsynced.push({ atMs, undo, bytes: bytes.length });
+    this.unsynced.push({ atMs, undo, at, bytes: bytes.length });
   }
 
   cut(length: number, atMs: number): void {
@@ -55,7 +55,7 @@ export class SimFile {
       this.bytes.set(old, length);
       this.length = before;
     };
-    this.unsynced.push({ atMs, undo, bytes: 0 });
+    this.unsynced.push({ atMs, undo, at: length, bytes: 0 });
   }
 }
 
@@ -146,7 +146,7 @@ export class SimFiles {
     const before = this.#files.get(path);
     const set = (value: SimFile | undefined): void => void (value ? this.#files.set(path, value) : this.#files.delete(path));
     set(file);
-    this.#renamed.push({ atMs, undo: () => set(before), bytes: 0 });
+    this.#renamed.push({ atMs, undo: () => set(before), at: 0, bytes: 0 });
   }
 
   syncNames(): void {
