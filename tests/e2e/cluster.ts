@@ -7,11 +7,10 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync } from "node:fs";
-import { createSocket } from "node:dgram";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
+import { freePorts } from "../../cli/demo/ports.ts";
 import { armorBinary, run } from "../runtime/binary.ts";
 import { ask } from "./http_client.ts";
 import { cleanUp } from "./janitor.ts";
@@ -139,21 +138,9 @@ export function instances(status: Status, name: string): readonly InstanceStatus
   return status.applications.find((one) => one.name === name)?.instances ?? [];
 }
 
-/** A port that is free for TCP and UDP on loopback. */
+/** A port that is free for TCP and UDP on loopback, and stays so while a node is down. */
 export async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer();
-    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-    const { port } = server.address() as { port: number };
-    const socket = createSocket("udp4");
-    const free = await new Promise<boolean>((resolve) => {
-      socket.once("error", () => resolve(false));
-      socket.bind(port, "127.0.0.1", () => resolve(true));
-    });
-    await new Promise<void>((done) => server.close(() => done()));
-    await new Promise<void>((done) => socket.close(done));
-    if (free) return port;
-  }
+  return (await freePorts(1))[0]!;
 }
 
 /** Text of a small file that another process writes; empty while it is not there. */
