@@ -134,6 +134,8 @@ export type InstanceReport = {
   readonly state: InstanceState;
   readonly pid: number | null;
   readonly restarts: number;
+  /** Restarts by operators that it has taken: what it says is about the run after them. */
+  readonly restart: number;
   /** The restart policy gave up on this node for now. */
   readonly crashLoop: boolean;
   /** Why it cannot run here at all; empty: it can. */

@@ -110,9 +110,10 @@ export function applicationTable(node: string): Element {
         if (Object.keys(set).length + unset.length > 0) return change(state, thread, set, unset);
       },
       "application.completed": (state, thread) => {
-        const { name, serial, instance } = thread.payload as { name: string; serial: string; instance: string };
+        const { name, serial, instance, restart } = thread.payload as { name: string; serial: string; instance: string; restart: number };
         const entry = state[`app:${name}`] as ApplicationEntry | undefined;
-        if (!entry || entry.serial !== serial || entry.completed.includes(instance)) {
+        // Told again of a run before the operator's restart, as by an execution armor that was restored just then.
+        if (!entry || entry.serial !== serial || restart < entry.restart || entry.completed.includes(instance)) {
           thread.finish();
           return;
         }

@@ -337,6 +337,6 @@ function sameApplication(a: Application, b: Application): boolean {
 }
 
 function report({ order, state, process, restarts, crashLoop, cannot }: Instance): InstanceReport {
-  const { id, serial, placement, application } = order;
-  return { id, serial, name: application.name, placement, state, pid: process?.pid ?? null, restarts, crashLoop, cannot };
+  const { id, serial, placement, application, restart } = order;
+  return { id, serial, name: application.name, placement, state, pid: process?.pid ?? null, restarts, restart, crashLoop, cannot };
 }

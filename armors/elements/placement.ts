@@ -112,7 +112,7 @@ function takeReport(thread: Placing, payload: Payload): void {
     if (report.state === "completed") {
       thread.send({
         ops: [op("application.completed", thread.self)],
-        payload: { name: report.name, serial: report.serial, instance: report.id, node },
+        payload: { name: report.name, serial: report.serial, instance: report.id, restart: report.restart, node },
         lane: "system",
       });
     }

@@ -89,7 +89,7 @@ class Places {
   reports(name: string): InstanceReport[] {
     const cannot = this.unable.has(name) ? "it does not exist" : "";
     return (this.orders.get(name) ?? []).map(({ id, serial, application, placement: placed }) => ({
-      id, serial, name: application.name, placement: placed, state: cannot === "" ? "running" : "failed", pid: 1, restarts: 0, crashLoop: false, cannot,
+      id, serial, name: application.name, placement: placed, state: cannot === "" ? "running" : "failed", pid: 1, restarts: 0, restart: 0, crashLoop: false, cannot,
     }));
   }
 
