@@ -251,7 +251,7 @@ function isAvoided(thread: Placing, { serial }: Pick<ApplicationEntry, "serial">
   return (thread.volatile.avoid.get(instanceKey({ id, serial }))?.get(node) ?? 0) > thread.nowMs;
 }
 
-/** Where there is room on the disk, if anywhere; the fewest copies of the application, then the fewest instances, then the first by name. */
+/** Where it has not failed to stay up, then where there is room on the disk, if anywhere; the fewest copies of the application, then the fewest instances, then the first by name. */
 function choose(
   thread: Placing,
   entry: ApplicationEntry,
@@ -263,10 +263,11 @@ function choose(
 ): string | undefined {
   const { application } = entry;
   let candidates = alive.filter((node) => !application.pin || node.name === application.node);
-  const roomy = candidates.filter(({ full }) => !full);
-  if (roomy.length > 0) candidates = roomy;
+  // First of all away from where it does not stay up: what must move would else be placed there again, and again.
   const fresh = candidates.filter((node) => !isAvoided(thread, entry, id, node.id));
   if (fresh.length > 0) candidates = fresh;
+  const roomy = candidates.filter(({ full }) => !full);
+  if (roomy.length > 0) candidates = roomy;
   const preferred = from === undefined ? candidates.find(({ name }) => name === application.node) : undefined;
   if (preferred) return preferred.id;
   const copies = (node: string): number => wanted.filter((one) => one.node === node && one.order.application.name === application.name).length;

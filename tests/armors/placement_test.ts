@@ -141,6 +141,15 @@ describe("placement", () => {
     expect(places.where).toEqual({ "api.0": "n1", "api.1": "n2", "web.0": "n2", "web.1": "n2" });
   });
 
+  test("moves what cannot run where there is room to where there is none, once", () => {
+    const places = new Places("n1", "n2");
+    places.full.add("n1");
+    places.unable.add("n2");
+    places.submit({ name: "web" });
+    expect(places.where).toEqual({ "web.0": "n1" });
+    expect(places.network.events.filter(({ event }) => event.kind === "application.moved")).toHaveLength(1);
+  });
+
   test("tries a node again that has become able since", () => {
     const places = new Places("n1", "n2");
     places.unable.add("n1").add("n2");
