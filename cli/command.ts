@@ -65,6 +65,7 @@ export interface CommandInput {
 /** Why a command failed, for the exit status 1; stable, part of `--json`. */
 export type CommandFailureCode =
   | "refused"
+  | "absent"
   | "unknown"
   | "stale"
   | "no-daemon"

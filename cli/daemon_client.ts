@@ -126,7 +126,7 @@ function daemonClient(place: string, target: Target, fix: string, waitMsMax = Nu
   };
 }
 
-const failureCodes: readonly string[] = ["refused", "unknown", "stale"] satisfies CommandFailureCode[];
+const failureCodes: readonly string[] = ["refused", "absent", "unknown", "stale"] satisfies CommandFailureCode[];
 
 /** What a daemon's answer other than 200 means. `usage` is the operator's to mend: status 2. */
 function refusal(place: string, status: number, text: string): Error {

@@ -10,6 +10,9 @@ import { hanging } from "./hanging.ts";
 import type { StatusDocument } from "./status_document.ts";
 
 const timeoutMs = 10_000;
+/** For what is just being recovered, perhaps on another node: as long as that takes. */
+const absentMs = 5_000;
+const lookEveryMs = 200;
 
 /** Injects a fault, for tests of the cluster by its operator. */
 export const injectCommand: CommandDefinition = {
@@ -51,16 +54,29 @@ export const injectCommand: CommandDefinition = {
     if (!Object.hasOwn(faults, fault)) throw new UsageError(wrongOrder({ ...ordered, node: "", target: { kind: "node" } })!);
     const { connectDaemon } = await import("./daemon_client.ts");
     const daemon = await connectDaemon(input, terminal);
-    const status = (await daemon.json({ method: "GET", path: "/v1/status", timeoutMs })) as StatusDocument;
-    const found = findTargets(name, status);
-    if (found.length === 0) throw new CommandError("refused", `"${printable(name)}" is no armor, node, application or instance here: see armor status`);
-    const orders = found.map(({ node, target }): FaultOrder => ({ ...ordered, node, target }));
-    const wrong = orders.map(wrongOrder).find((text) => text !== undefined);
-    if (wrong !== undefined) throw new UsageError(wrong);
     const texts: string[] = [];
-    for (const body of orders) {
-      const answer = (await daemon.json({ method: "POST", path: "/v1/faults", body, timeoutMs, silence: "no answer; the fault may be there" })) as { readonly text?: string };
-      texts.push(String(answer.text));
+    const attempt = async (): Promise<void> => {
+      const status = (await daemon.json({ method: "GET", path: "/v1/status", timeoutMs })) as StatusDocument;
+      const found = findTargets(name, status);
+      if (found.length === 0) throw new CommandError("refused", `"${printable(name)}" is no armor, node, application or instance here: see armor status`);
+      const orders = found.map(({ node, target }): FaultOrder => ({ ...ordered, node, target }));
+      const wrong = orders.map(wrongOrder).find((text) => text !== undefined);
+      if (wrong !== undefined) throw new UsageError(wrong);
+      for (const body of orders) {
+        const answer = (await daemon.json({ method: "POST", path: "/v1/faults", body, timeoutMs, silence: "no answer; the fault may be there" })) as { readonly text?: string };
+        texts.push(String(answer.text));
+      }
+    };
+    const endMs = performance.now() + Math.min(absentMs, terminal.waitMsMax ?? absentMs);
+    for (;;) {
+      try {
+        await attempt();
+        break;
+      } catch (error) {
+        const isAbsent = error instanceof CommandError && error.code === "absent";
+        if (!isAbsent || texts.length > 0 || performance.now() >= endMs) throw error;
+        await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+      }
     }
     terminal.out(input.json ? jsonDocument({ ok: true, changed: true, text: texts.join("; ") }) : `${texts.map((text) => printable(text)).join("\n")}\n`);
   },

@@ -74,7 +74,7 @@ export function daemonApi({ daemon, data, events, tls, injection }: DaemonApiMea
     const way = wayTo(order.node, `node "${order.node}" cannot be reached`);
     const response = await request({ ...way, method: "POST", path: "/v1/faults", json: order });
     const answer = (await response.json()) as { text?: string; code?: string; error?: string };
-    if (response.status !== 200) throw new ArmorError(answer.code === "usage" ? "usage" : "refused", answer.error ?? "it was refused there");
+    if (response.status !== 200) throw new ArmorError(answer.code === "usage" || answer.code === "absent" ? answer.code : "refused", answer.error ?? "it was refused there");
     return answer.text ?? "";
   };
 

@@ -55,7 +55,7 @@ export class Injection {
    * Do it.
    *
    * @returns What was done, in words.
-   * @throws {ArmorError} `"usage"` for an order that is none, `"refused"` if it cannot be done here.
+   * @throws {ArmorError} `"usage"` for an order that is none, `"refused"` if it cannot be done here, `"absent"` if the target has no process now.
    */
   async perform(order: FaultOrder): Promise<string> {
     const wrong = wrongOrder(order);
@@ -95,7 +95,7 @@ export class Injection {
     return `${fault} for ${forMs} ms`;
   }
 
-  /** Processes of the target. @throws If there is none. */
+  /** Processes of the target. @throws {ArmorError} `"absent"` if there is none now. */
   #pids({ target }: FaultOrder): number[] {
     const { data, node, living } = this.means;
     const ofArmor = (id: string): number[] => {
@@ -104,7 +104,7 @@ export class Injection {
       return pid === undefined ? [] : [pid];
     };
     const pids = target.kind === "armor" ? ofArmor(target.id) : target.kind === "instance" ? this.#programs(target.id) : this.#everything();
-    if (pids.length === 0) throw new ArmorError("refused", `there is no process of ${target.kind === "node" ? "this node" : `"${target.id}"`} on this node`);
+    if (pids.length === 0) throw new ArmorError("absent", `there is no process of ${target.kind === "node" ? "this node" : `"${target.id}"`} on this node`);
     return pids;
   }
 

@@ -310,3 +310,26 @@ describe("armors of one's own", () => {
     expect(error).toContain(text);
   });
 });
+
+describe("armor inject", () => {
+  const status = (node: string): object => ({ nodes: ["n1", "n2"].map((name) => ({ id: `id-${name}`, name, address: "", state: "alive" })), armors: [{ id: "ftm", role: "ftm", node }], applications: [] });
+  const absent = { ok: false, code: "absent", error: 'there is no process of "ftm" on this node' };
+
+  test("looks again for what is just being recovered, on another node too", async () => {
+    let orders = 0;
+    answer = (heard, stream) => {
+      if (heard.path !== "/v1/faults") return reply(stream, status(orders === 0 ? "n1" : "n2"));
+      orders += 1;
+      if (orders === 1) return reply(stream, absent, 409);
+      reply(stream, { ok: true, text: "SIGKILL to 7" });
+    };
+    expect(await daemon.run(["inject", "kill", "ftm"])).toEqual({ status: 0, out: "SIGKILL to 7\n", error: "" });
+    expect(daemon.heard.filter(({ path }) => path === "/v1/faults").map(({ body }) => (body as { node: string }).node)).toEqual(["id-n1", "id-n2"]);
+  });
+
+  test("says so when it does not come back", async () => {
+    answer = (heard, stream) => (heard.path === "/v1/faults" ? reply(stream, absent, 409) : reply(stream, status("n1")));
+    expect(await daemon.run(["inject", "kill", "ftm"], { waitMsMax: 500 })).toEqual({ status: 1, out: "", error: 'armor: there is no process of "ftm" on this node\n' });
+    expect(daemon.heard.length).toBeGreaterThan(2);
+  });
+});

@@ -191,8 +191,8 @@ describe("Injection", () => {
 
   test("refuses what is no order, and what is not on this node", async () => {
     expect(await codeOf({ percent: 0 })).toBe("usage");
-    expect(await codeOf({ fault: "kill", target: { kind: "armor", id: "ftm" } })).toBe("refused");
-    expect(await codeOf({ fault: "kill", target: { kind: "instance", id: "web.0" } })).toBe("refused");
+    expect(await codeOf({ fault: "kill", target: { kind: "armor", id: "ftm" } })).toBe("absent");
+    expect(await codeOf({ fault: "kill", target: { kind: "instance", id: "web.0" } })).toBe("absent");
     expect(await codeOf({ fault: "corrupt-checkpoint", target: { kind: "armor", id: "ftm" } })).toBe("refused");
     expect(await codeOf({ fault: "drop", target: { kind: "armor", id: "ftm" } })).toBe("refused");
   });
