@@ -122,7 +122,10 @@ export function applicationTable(node: string): Element {
       },
       "node.register": (state, thread) => {
         const registration = thread.payload["registration"] as NodeRegistration;
-        return change(state, thread, { [`node:${registration.id}`]: registration });
+        const before = state[`node:${registration.id}`] as NodeRegistration | undefined;
+        // Told once more to leave while its leaving is stored: else it would have left by a majority that counts it.
+        const leaves = before?.left === true && registration.draining;
+        return change(state, thread, { [`node:${registration.id}`]: leaves ? { ...before, address: registration.address } : registration });
       },
       "table.commit": (state, thread) => {
         if (thread.completion) {
