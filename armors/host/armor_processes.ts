@@ -18,7 +18,7 @@ import { setAside } from "./checkpoint_file.ts";
 import { type DetachedProcess, isOwnEnd, selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
 import { badStateStatus } from "./hand_record.ts";
-import { findByArguments, identify, isAlive, killAndConfirm } from "./process_table.ts";
+import { findByArguments, identify, isAlive, isStopped, killAndConfirm } from "./process_table.ts";
 import { systemClock } from "./system_clock.ts";
 
 type Tracked = { readonly process: ProcessIdentity; readonly child: boolean };
@@ -37,6 +37,8 @@ export interface ArmorSystem {
   /** An armor that is removed for ever leaves nothing behind. */
   forget(armor: string): void;
   isAlive(identity: ProcessIdentity): boolean;
+  /** By a signal. */
+  isStopped(identity: ProcessIdentity): boolean;
   killAndConfirm(identity: ProcessIdentity, signal: NodeJS.Signals, timeoutMs: number): Promise<boolean>;
 }
 
@@ -62,6 +64,7 @@ export function armorSystem(data: DataDir, more: readonly string[] = []): ArmorS
       return pid === undefined ? undefined : identify(pid);
     },
     isAlive,
+    isStopped,
     killAndConfirm,
   };
 }
@@ -143,7 +146,8 @@ export class ArmorProcesses {
   /** Command `process.kill`: a hang. Its end is reported as any other. */
   kill(args: DataRecord): void {
     const { armor, process: identity } = args as unknown as { armor: string; process: ProcessIdentity };
-    this.#ownEnds.add(armor);
+    // A signal that stops it may be anybody's, as one that kills it.
+    if (!this.system.isStopped(identity)) this.#ownEnds.add(armor);
     void this.system.killAndConfirm(identity, "SIGKILL", killWithinMs).then(() => {
       const tracked = this.#tracked.get(armor);
       if (!tracked?.child) this.#gone(armor, identity, "killed: hung", false);

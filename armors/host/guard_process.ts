@@ -28,6 +28,8 @@ export interface GuardMachine extends Machine {
   /** What a daemon told last. */
   lastWords(): string;
   isAlive(identity: ProcessIdentity): boolean;
+  /** By a signal. */
+  isStopped(identity: ProcessIdentity): boolean;
   signal(identity: ProcessIdentity, signal: NodeJS.Signals): void;
   killAndConfirm(identity: ProcessIdentity, signal: NodeJS.Signals, timeoutMs: number): Promise<boolean>;
   /** Called when the guard of a service manager wants to take this one's place. */
@@ -119,7 +121,8 @@ class GuardProcess {
         return this.#startDaemon();
       case "kill-daemon":
         machine.tell("the daemon's main loop does not turn: it is restarted");
-        this.#ownEnd = true;
+        // A signal that stops it may be anybody's, as one that kills it.
+        this.#ownEnd = !this.#daemon || !machine.isStopped(this.#daemon);
         return void (this.#daemon && machine.killAndConfirm(this.#daemon, "SIGKILL", killWithinMs));
       case "end":
         return this.#end(effect.status);

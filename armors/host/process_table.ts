@@ -85,6 +85,11 @@ export function programState(identity: ProcessIdentity): ProgramState {
   return entry.state === "T" ? "stopped" : entry.state === "t" ? "traced" : "running";
 }
 
+/** Stopped by a signal: somebody from outside did that, it is no hang of its own making. */
+export function isStopped(identity: ProcessIdentity): boolean {
+  return programState(identity) === "stopped";
+}
+
 /** A first thread that has ended is `Z` too while others of its process go on. */
 function isDead(entry: ProcessEntry): boolean {
   return entry.state === "X" || (entry.state === "Z" && entry.threads <= 1);

@@ -69,6 +69,7 @@ function daemonMachine(node: SimNode, process: SimProcess, system: ProcessMachin
   const processes = {
     clock: process.clock,
     isAlive: (found: Parameters<typeof machine.find>[0]) => machine.find(found) !== undefined,
+    isStopped: (found: Parameters<typeof machine.find>[0]) => machine.find(found)?.stopped === true,
     killAndConfirm: (found: Parameters<typeof machine.find>[0], signal: string, timeoutMs: number) => process.killAndConfirm(found, signal, timeoutMs),
   };
   return {

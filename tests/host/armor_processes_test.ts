@@ -1,0 +1,41 @@
+import { describe, expect, test } from "bun:test";
+import { ArmorProcesses, type ArmorSystem } from "../../armors/host/armor_processes.ts";
+import type { ProcessExit } from "../../armors/host/child_process.ts";
+import { systemClock } from "../../armors/host/system_clock.ts";
+
+const identity = { pid: 7, startTicks: 1, bootId: "b" };
+const order = { armor: "heartbeat", role: "heartbeat", incarnation: { placement: 0, restart: 0 }, generation: { epoch: 1, node: "n", counter: 0 }, process: null, reset: false };
+
+/** An armor that answers nobody is ended and started again. @returns Flags of its next life. */
+async function nextLife(stopped: boolean): Promise<readonly string[]> {
+  const starts: (readonly string[])[] = [];
+  let exited: (exit: ProcessExit) => void = () => {};
+  const system: ArmorSystem = {
+    clock: systemClock,
+    start: (_role, _armor, flags) => {
+      starts.push(flags);
+      return { pid: identity.pid, identity, onExit: (listener) => void (exited = listener) };
+    },
+    find: () => undefined,
+    forget: () => {},
+    isAlive: () => true,
+    isStopped: () => stopped,
+    killAndConfirm: () => Promise.resolve(true),
+  };
+  const processes = new ArmorProcesses(system, () => {}, () => {});
+  await processes.spawn(order);
+  processes.kill({ armor: order.armor, process: identity });
+  exited({ code: null, signal: "SIGKILL" });
+  await processes.spawn(order);
+  return starts[1]!;
+}
+
+describe("an armor that is killed because it answers nobody", () => {
+  test("has ended by its own doing if it was running", async () => {
+    expect((await nextLife(false)).join(" ")).toContain("--ended own");
+  });
+
+  test("is accused of nothing if somebody had stopped it", async () => {
+    expect((await nextLife(true)).join(" ")).not.toContain("--ended");
+  });
+});
