@@ -86,7 +86,10 @@ export class SimCluster {
     const names = Array.from({ length: options.nodes }, (_, index) => `n${index + 1}`);
     this.network = new SimNetwork(this.clock, this.random, (name) => this.node(name).machine.on && !this.node(name).machine.suspended);
     const ports = new BeatPorts();
-    const fail = (rule: string, text: string): void => void (this.violation ??= new Violation(rule, text, this.clock.nowMs));
+    const fail = (rule: string, text: string): void => {
+      if (!this.violation) this.trace(`BROKEN ${rule}: ${text}`);
+      this.violation ??= new Violation(rule, text, this.clock.nowMs);
+    };
     this.#checkers = [
       acknowledgedStored(fail),
       messagesOnce(fail),

@@ -114,8 +114,12 @@ export function messagesConserved(fail: Fail): Checker {
     const before = receivers.get(armor);
     const kept = follows ? before?.handled.filter((one) => one.commit <= commit) ?? [] : [];
     receivers.set(armor, { generation: generationText(generation), handled: kept });
-    // One that begins anew by order has nothing in doubt: it is over.
-    if (!follows || before?.generation === generationText(generation)) return;
+    if (!follows) {
+      // One that begins anew by order has nothing in doubt: what came before it is over, also what an earlier line had lost.
+      for (const { lines } of senders.values()) for (const { lost } of lines.values()) lost.delete(armor);
+      return;
+    }
+    if (before?.generation === generationText(generation)) return;
     for (const { commit: at, line, message } of before?.handled ?? []) {
       if (at > commit) line.lost.set(armor, (line.lost.get(armor) ?? new Set()).add(message));
     }
@@ -151,6 +155,8 @@ export function messagesConserved(fail: Fail): Checker {
           const there = agreed ? line?.outboxes.get(`${lane} ${life.kernel.armor}`)?.get(sequence) : undefined;
           if (there && there !== message) fail("messages conserved", `${life.kernel.armor} of ${life.node.name} handles another message as ${lane} ${sequence} of ${from} than the one of this number`);
           if (message) message.handled = true;
+          // Lost in a rewind and sent again, it has its effect again.
+          if (message) line?.lost.get(life.kernel.armor)?.delete(message);
           if (message && line) receivers.get(life.kernel.armor)?.handled.push({ commit: record.commit, line, message });
         }
       }

@@ -1,0 +1,63 @@
+/** What a receiver has lost in a rewind must be named, unless it has its effect again, or is over. */
+import { expect, test } from "bun:test";
+import type { ChannelSnapshot, CommitRecord } from "../../core/checkpoint.ts";
+import type { Effects } from "../../core/effects.ts";
+import type { Generation } from "../../core/generation.ts";
+import type { KernelEvent } from "../../core/kernel_event.ts";
+import type { Life } from "./checkers/checker.ts";
+import { messagesConserved } from "./checkers/messages_conserved.ts";
+
+const body = new Uint8Array([1, 2, 3]);
+const line = (counter: number): Generation => ({ epoch: 1, node: "n", counter });
+
+/** One message that its receiver handles in commit 5 and loses by going on from commit 3. */
+function lost() {
+  const failures: string[] = [];
+  const checker = messagesConserved((_rule, text) => failures.push(text));
+  const begin = (armor: string, counter: number, commit: number, follows: boolean): Life => {
+    const kernel = { armor, generation: line(counter), snapshot: () => ({ channels: [], commit }) };
+    const life = { kernel, node: { name: "n1", identity: { cluster: "c" } }, follows } as unknown as Life;
+    checker.made!(life);
+    return life;
+  };
+  const step = (life: Life, event: object, record: Partial<CommitRecord>): void =>
+    checker.stepped!(life, event as KernelEvent, { commits: [{ generation: life.kernel.generation, ...record }] } as unknown as Effects);
+  const handle = (receiver: Life, commit: number): void => {
+    const frame = { type: "data", from: "a", fromGeneration: line(0), lane: "system", sequence: 1, body };
+    step(receiver, { kind: "frame", frame }, { commit, handled: [{ peer: "a", lane: "system", sequence: 1 }] });
+  };
+  const sender = begin("a", 0, 0, false);
+  step(sender, { kind: "tick" }, { commit: 1, sent: [{ peer: "b", lane: "system", sequence: 1, body }] });
+  handle(begin("b", 0, 0, false), 5);
+  return {
+    failures,
+    rewound: begin("b", 1, 3, true),
+    anew: () => begin("b", 2, 0, false),
+    handle,
+    /** The sender commits that it has agreed with this line, and that nothing waits. */
+    agree: (counter: number) => {
+      const channel: Partial<ChannelSnapshot> = { peer: "b", outbound: line(counter), outbox: [] };
+      step(sender, { kind: "tick" }, { commit: 2, channels: [channel as ChannelSnapshot] });
+    },
+  };
+}
+
+test("a message that was lost and is neither sent again nor named is missed", () => {
+  const { failures, agree } = lost();
+  agree(1);
+  expect(failures).toEqual(["1 messages from a of n1 to b are gone without a word"]);
+});
+
+test("one that was sent again and handled is not", () => {
+  const { failures, agree, handle, rewound } = lost();
+  handle(rewound, 4);
+  agree(1);
+  expect(failures).toEqual([]);
+});
+
+test("one that was lost by a line before the receiver began anew by order is over", () => {
+  const { failures, agree, anew } = lost();
+  anew();
+  agree(2);
+  expect(failures).toEqual([]);
+});
