@@ -18,7 +18,8 @@ import { compareVersions, contains, extendLineage, mergeTables, type TableChange
 import type { FtmBegin } from "./takeover.ts";
 
 type State = { readonly version: TableVersion; readonly lineage: readonly TableVersion[] } & { readonly [key: string]: Data };
-type Waiting = { readonly key: string; readonly version: TableVersion };
+/** `members`: nodes of which enough must have it. One that leaves counts until its leaving is stored, one that joins since does not. */
+type Waiting = { readonly key: string; readonly version: TableVersion; readonly members: readonly string[] };
 type Volatile = {
   /** What each daemon has confirmed as stored. */
   readonly stored: { readonly [node: string]: TableVersion };
@@ -135,9 +136,10 @@ export function applicationTable(node: string): Element {
           for (const field of ["nodes", "table", "armors", "heard"]) delete thread.payload[field];
           return;
         }
-        spread(state, thread, registered(state, node));
+        const members = registered(state, node);
+        spread(state, thread, members);
         const key = thread.block({ kind: "wait", timeoutMs: commitWithinMs });
-        const waiting = [...thread.volatile.waiting.slice(-1_000), { key, version: state.version }];
+        const waiting = [...thread.volatile.waiting.slice(-1_000), { key, version: state.version, members }];
         thread.setVolatile({ ...thread.volatile, waiting });
         thread.after("settle", 0, "table.settle-now");
       },
@@ -174,13 +176,12 @@ export function applicationTable(node: string): Element {
       },
       "table.again": (state, thread) => spread(state, thread, [thread.payload["id"] as string]),
       "table.settle-now": (_state, thread) => thread.insert(op("nodes.read"), op("table.settle")),
-      "table.settle": (state, thread) => {
+      "table.settle": (_state, thread) => {
         if (thread.volatile.waiting.length === 0) return;
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
-        const settled = (version: TableVersion): boolean => isSettled(state, thread.volatile.stored, nodes, version, node);
-        const waiting = thread.volatile.waiting.filter(({ key, version }) => {
-          if (!settled(version)) return true;
-          thread.complete(key, { ok: true, value: null });
+        const waiting = thread.volatile.waiting.filter((one) => {
+          if (!isSettled(one, thread.volatile.stored, nodes, node)) return true;
+          thread.complete(one.key, { ok: true, value: null });
           return false;
         });
         thread.setVolatile({ ...thread.volatile, waiting });
@@ -198,13 +199,12 @@ function registered(state: State, own: string): string[] {
 
 /** 1 of 1; 2 of 2, or 1 once the peer is failed (availability mode); a majority from three up; always the own node. */
 function isSettled(
-  state: State,
+  { version, members }: Waiting,
   stored: Volatile["stored"],
   nodes: readonly NodeView[],
-  version: TableVersion,
   own: string,
 ): boolean {
-  const ids = registered(state, own);
+  const ids = members.filter((id) => id === own || nodes.find((one) => one.id === id)?.state !== "left");
   const have = ids.filter((id) => stored[id] && compareVersions(stored[id], version) >= 0);
   if (!have.includes(own)) return false;
   if (ids.length !== 2) return have.length >= quorum(ids.length);

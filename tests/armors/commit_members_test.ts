@@ -1,0 +1,71 @@
+/** Which nodes must have a change while one of them leaves: those that were members when it was made. */
+import { expect, test } from "bun:test";
+import type { Data } from "../../core/data.ts";
+import { element } from "../../core/element.ts";
+import { Microkernel } from "../../core/microkernel.ts";
+import { op } from "../../core/micro_operation.ts";
+import { seededRandom } from "../../core/random.ts";
+import { applicationTable } from "../../armors/elements/application_table.ts";
+
+const generation = { epoch: 1, node: "a", counter: 0 };
+const registration = (id: string, left: boolean) => ({ id, name: id, address: `${id}:1`, draining: false, left });
+
+/** An FTM's table on node `a` with the nodes `a` and `b`, of which `left` have left for good. */
+function twoNodes() {
+  const done: string[] = [];
+  const left: string[] = [];
+  const surroundings = element<Record<string, never>>({
+    name: "surroundings",
+    version: 1,
+    state: {},
+    handlers: {
+      "nodes.read": (_, thread) => {
+        thread.payload["nodes"] = ["a", "b"].map((id) => ({ id, state: left.includes(id) ? "left" : "alive" }));
+      },
+      "change.make": (_, thread) => thread.insert(op("table.change"), op("table.commit"), op("change.done")),
+      "leaving.make": (_, thread) => thread.insert(op("node.register"), op("table.commit"), op("change.done")),
+      "change.done": (_, thread) => void done.push(String(thread.payload["what"])),
+    },
+  });
+  const kernel = new Microkernel({ armor: "ftm", generation, elements: [applicationTable("a"), surroundings], random: seededRandom(1) });
+  let nowMs = 1_000;
+  const step = (name: string, payload: { [field: string]: Data } = {}): void => {
+    kernel.step({ kind: "local", op: name, payload }, nowMs);
+    for (let count = 0; count < 5; count++) kernel.step({ kind: "tick" }, ++nowMs);
+  };
+  kernel.step({ kind: "start", payload: {} }, nowMs);
+  for (const id of ["a", "b"]) step("node.register", { registration: registration(id, false) });
+  const version = () => (kernel.state("application_table") as { version: Data }).version;
+  return {
+    done,
+    left,
+    version,
+    change: () => step("change.make", { what: "change", change: { set: { "gone:x": {} }, unset: [] } }),
+    leaves: (id: string) => step("leaving.make", { what: "leaving", registration: registration(id, true) }),
+    stores: (node: string, stored: Data) => step("table.stored", { node, stored }),
+  };
+}
+
+test("a change of before the peer's leaving is not acknowledged by one of two while the leaving is stored by none", () => {
+  const table = twoNodes();
+  table.change();
+  const changed = table.version();
+  table.leaves("b");
+  table.stores("a", changed);
+  expect(table.done).toEqual([]);
+  table.stores("b", changed);
+  expect(table.done).toEqual(["change"]);
+  table.stores("a", table.version());
+  expect(table.done).toEqual(["change", "leaving"]);
+});
+
+test("it waits for the peer no more once that has left", () => {
+  const table = twoNodes();
+  table.change();
+  table.leaves("b");
+  table.stores("a", table.version());
+  expect(table.done).toEqual(["leaving"]);
+  table.left.push("b");
+  table.stores("a", table.version());
+  expect(table.done).toEqual(["leaving", "change"]);
+});
