@@ -14,9 +14,9 @@ const line = (counter: number): Generation => ({ epoch: 1, node: "n", counter })
 function lost() {
   const failures: string[] = [];
   const checker = messagesConserved((_rule, text) => failures.push(text));
-  const begin = (armor: string, counter: number, commit: number, follows: boolean): Life => {
+  const begin = (armor: string, counter: number, commit: number, follows: boolean, node = "n1"): Life => {
     const kernel = { armor, generation: line(counter), snapshot: () => ({ channels: [], commit }) };
-    const life = { kernel, node: { name: "n1", identity: { cluster: "c" } }, follows } as unknown as Life;
+    const life = { kernel, node: { name: node, identity: { cluster: "c" } }, follows } as unknown as Life;
     checker.made!(life);
     return life;
   };
@@ -32,6 +32,7 @@ function lost() {
   return {
     failures,
     rewound: begin("b", 1, 3, true),
+    goesOn: (node: string, counter: number, commit: number) => begin("b", counter, commit, true, node),
     anew: () => begin("b", 2, 0, false),
     handle,
     /** The sender commits that it has agreed with this line, and that nothing waits. */
@@ -59,5 +60,14 @@ test("one that was lost by a line before the receiver began anew by order is ove
   const { failures, agree, anew } = lost();
   anew();
   agree(2);
+  expect(failures).toEqual([]);
+});
+
+test("a copy that was left on another node and goes on there for a while has lost nothing of what this one has handled", () => {
+  const { failures, agree, handle, rewound, goesOn } = lost();
+  handle(rewound, 4);
+  goesOn("n2", 2, 1);
+  goesOn("n1", 3, 4);
+  agree(3);
   expect(failures).toEqual([]);
 });

@@ -31,7 +31,13 @@ const explanations = ["armor.op-failed", "armor.rewound"];
 /** Follows every message from its outbox to its handling. */
 export function messagesConserved(fail: Fail): Checker {
   const senders = new Map<string, Sender>();
-  const receivers = new Map<string, Receiver>();
+  /** By armor and node: an old copy on a node that returns is no rewind of the one that was placed elsewhere meanwhile. */
+  const receivers = new Map<string, Map<string, Receiver>>();
+  const copiesOf = (armor: string): Map<string, Receiver> => {
+    let copies = receivers.get(armor);
+    if (!copies) receivers.set(armor, copies = new Map());
+    return copies;
+  };
   const senderOf = (armor: string): Sender => {
     let sender = senders.get(armor);
     if (!sender) senders.set(armor, sender = { lines: new Map(), messages: new Map() });
@@ -89,7 +95,7 @@ export function messagesConserved(fail: Fail): Checker {
     for (const { commit: number, channels = [], acked = [], sent = [], forgotten = [] } of commits) {
       for (const channel of channels) {
         const { peer, outbound } = channel;
-        const met = outbound !== undefined && receivers.get(peer)?.generation === generationText(outbound);
+        const met = outbound !== undefined && [...copiesOf(peer).values()].some(({ generation }) => generation === generationText(outbound));
         const gone = renumber(of, channel, number) + (met ? line.lost.get(peer)?.size ?? 0 : 0);
         if (met) line.lost.delete(peer);
         if (gone > 0 && !commits.some(isExplained)) fail("messages conserved", `${gone} messages from ${kernel.armor} of ${node.name} to ${peer} are gone without a word`);
@@ -110,10 +116,11 @@ export function messagesConserved(fail: Fail): Checker {
   };
 
   /** A life begins: what its line has handled after this commit is lost. */
-  const receive = ({ armor, generation }: Microkernel, commit: number, follows: boolean): void => {
-    const before = receivers.get(armor);
+  const receive = ({ armor, generation }: Microkernel, node: string, commit: number, follows: boolean): void => {
+    const copies = copiesOf(armor);
+    const before = copies.get(node);
     const kept = follows ? before?.handled.filter((one) => one.commit <= commit) ?? [] : [];
-    receivers.set(armor, { generation: generationText(generation), handled: kept });
+    copies.set(node, { generation: generationText(generation), handled: kept });
     if (!follows) {
       // One that begins anew by order has nothing in doubt: what came before it is over, also what an earlier line had lost.
       for (const { lines } of senders.values()) for (const { lost } of lines.values()) lost.delete(armor);
@@ -131,7 +138,7 @@ export function messagesConserved(fail: Fail): Checker {
       // A node without a cluster has no past: nobody has heard of it.
       if (node.identity?.cluster === "") of.line.outboxes.clear();
       const { channels, commit: number } = kernel.snapshot();
-      receive(kernel, follows ? number : 0, follows);
+      receive(kernel, node.name, follows ? number : 0, follows);
       forgetAfter(of, follows ? number : 0);
       if (!follows) return;
       for (const channel of channels) {
@@ -157,7 +164,7 @@ export function messagesConserved(fail: Fail): Checker {
           if (message) message.handled = true;
           // Lost in a rewind and sent again, it has its effect again.
           if (message) line?.lost.get(life.kernel.armor)?.delete(message);
-          if (message && line) receivers.get(life.kernel.armor)?.handled.push({ commit: record.commit, line, message });
+          if (message && line) copiesOf(life.kernel.armor).get(life.node.name)?.handled.push({ commit: record.commit, line, message });
         }
       }
       commit(life, commits);
