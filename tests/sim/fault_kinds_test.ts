@@ -4,12 +4,14 @@ import type { Data, DataRecord } from "../../core/data.ts";
 import { seededRandom } from "../../core/random.ts";
 import { Acknowledged } from "./checkers/acknowledged_kept.ts";
 import { faultKinds } from "./fault_kinds.ts";
+import { Faults } from "./faults.ts";
 import { SimClock } from "./sim_clock.ts";
 import { SimCluster } from "./sim_cluster.ts";
 import { kindDatagrams, kindStreams, SimNetwork } from "./sim_network.ts";
 import type { SimNode } from "./sim_node.ts";
 import { SimMachine } from "./sim_processes.ts";
 import { simulate } from "./simulate.ts";
+import { Workload } from "./workload.ts";
 
 const machine = (name = "m1", clock = new SimClock()): SimMachine => {
   const made = new SimMachine(name, clock, seededRandom(1));
@@ -51,6 +53,26 @@ test("two nodes that cannot reach each other act alone, and merge; the change th
   const events = [...n1.disk.events.values()] as DataRecord[];
   expect(events.filter(({ kind }) => kind === "application.superseded").map(({ subject }) => subject)).toEqual(["web"]);
   expect(cluster.violation).toBeUndefined();
+}, 60_000);
+
+test("when faults end a guard that hung before it had the node's lock is ended: nobody else watches it", async () => {
+  const cluster = new SimCluster({ seed: 5, nodes: 1 });
+  const [node] = cluster.nodes as [SimNode];
+  node.powerOn();
+  await cluster.run(5_000);
+  node.managed = false;
+  node.guardLock!.signal("SIGKILL");
+  await cluster.run(3_000);
+  expect(node.guardLock!.name).toBe("replacement");
+  node.managed = true;
+  node.startGuard();
+  const hung = node.machine.all("guard").find(({ name }) => name === "guard")!;
+  hung.stop();
+  await cluster.run(1_000);
+  new Faults(cluster, new Workload(cluster), [], 1_000).end();
+  await cluster.run(3_000);
+  expect(hung.alive).toBe(false);
+  expect(node.machine.all("guard").map(({ name, stopped }) => [name, stopped])).toEqual([["guard", false]]);
 }, 60_000);
 
 describe("a simulated machine", () => {

@@ -49,8 +49,9 @@ export class Faults {
       node.programsMissing = false;
       node.machine.slowMs = 0;
       node.machine.wake();
-      // A guard that hung before it had a daemon, or whose daemon died before it had noticed: only a watchdog of the system helps, or a person.
-      for (const guard of node.machine.all("guard")) if (guard.stopped && !node.daemonLock?.alive) guard.signal("SIGKILL");
+      // A guard that hung before it had the node's lock or a daemon, or whose daemon died before it had noticed: only a watchdog of the system helps, or a person.
+      const watched = node.daemonLock?.alive ? node.guardLock : undefined;
+      for (const guard of node.machine.all("guard")) if (guard.stopped && guard !== watched) guard.signal("SIGKILL");
       node.disk.syncMaxMs = 4;
       node.disk.files.full = false;
       node.powerOn();
