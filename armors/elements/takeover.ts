@@ -19,6 +19,7 @@ import type { Payload } from "../../core/payload.ts";
 import { patienceMs } from "../../core/restart_policy.ts";
 import { daemonOf, type NodeRegistration, type NodeReport, quorum, type TableCopy } from "../shapes.ts";
 import type { FtmLocation, Vote } from "./epoch_promise.ts";
+import type { LivenessChange } from "./liveness_poll.ts";
 import type { InstallOrder } from "./local_armors.ts";
 import { compareVersions, contains } from "./table_version.ts";
 
@@ -67,8 +68,8 @@ type Attempt = {
   readonly installed: boolean;
 };
 
-/** `installs`: orders to install an FTM since one was last heard of. */
-type Volatile = { readonly attempt: Attempt | null; readonly tries: number; readonly installs: number };
+/** `next`: what is tried again after a pause. `installs`: orders to install an FTM since one was last heard of. */
+type Volatile = { readonly attempt: Attempt | null; readonly next: TakeoverRequest | null; readonly tries: number; readonly installs: number };
 type Leading = Thread<Volatile>;
 
 /** Another daemon's look at a silent FTM may end a while after the leader's: so many polls, the pause doubling, until it is believed that it hears it. */
@@ -83,7 +84,7 @@ export function takeover(node: string): Element {
     const empty = { polled: {}, reports: {}, refused: {}, preparing: false, installed: false };
     const attempt: Attempt = { request, epoch, startedMs: thread.nowMs, ...empty };
     ask(thread, request.nodes, "epoch.poll", "takeover.polled", { gone: request.gone, round });
-    thread.setVolatile({ ...thread.volatile, attempt, tries: round });
+    thread.setVolatile({ ...thread.volatile, attempt, next: null, tries: round });
     thread.after("decide", request.patient ? timing.coldStartWaitMs : timing.takeoverGatherMs, "takeover.decide");
   };
 
@@ -151,14 +152,16 @@ export function takeover(node: string): Element {
     const pauseMs = heard ? pollAgainMs * 2 ** (tries % pollsAtOnce - 1) : Math.min(250 * (tries + 1), 2_000) + thread.random.below(250);
     const reports = Object.values(attempt.reports);
     const nodes = [...new Set([...attempt.request.nodes, ...(reports.length > 0 ? membersOf(reports) : [])])];
-    thread.after("decide", pauseMs, "takeover.begin", { takeover: { ...attempt.request, nodes, seen } });
+    const next = { ...attempt.request, nodes, seen };
+    thread.setVolatile({ ...thread.volatile, next });
+    thread.after("decide", pauseMs, "takeover.begin", { takeover: next });
   };
 
   return element<DataRecord, Volatile>({
     name: "takeover",
     version: 1,
     state: {},
-    volatile: () => ({ attempt: null, tries: 0, installs: 0 }),
+    volatile: () => ({ attempt: null, next: null, tries: 0, installs: 0 }),
     handlers: {
       "takeover.begin": (_state, thread) => {
         if (thread.volatile.attempt) return;
@@ -201,6 +204,15 @@ export function takeover(node: string): Element {
       "takeover.retry": (_state, thread) => {
         if (thread.volatile.attempt) retry(thread, thread.volatile.attempt);
       },
+      // Whoever hears the FTM again has no reason to replace it; promises that were asked for are not taken back.
+      "liveness.changed": (_state, thread) => {
+        const { attempt, next } = thread.volatile;
+        const request = attempt?.request ?? next;
+        const heard = (thread.payload["changes"] as LivenessChange[]).some(({ id, liveness }) => id === "ftm" && liveness === "alive");
+        if (!heard || !request || request.gone !== null || attempt?.preparing) return;
+        thread.cancel("decide");
+        thread.setVolatile({ ...thread.volatile, attempt: null, next: null, tries: 0 });
+      },
       "ftm.changed": (_state, thread) => {
         const { attempt } = thread.volatile;
         const ftm = thread.payload["ftm"] as FtmLocation;
@@ -208,7 +220,7 @@ export function takeover(node: string): Element {
         if (attempt?.preparing && compareEpochs(ftm.epoch, attempt.epoch) < 0) return;
         if (attempt?.request.gone && compareEpochs(ftm.epoch, attempt.request.gone) <= 0) return;
         thread.cancel("decide");
-        thread.setVolatile({ attempt: null, tries: 0, installs: 0 });
+        thread.setVolatile({ attempt: null, next: null, tries: 0, installs: 0 });
       },
     },
   });
