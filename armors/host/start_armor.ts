@@ -19,7 +19,8 @@ import { DeadLetterFile, deadLetterPath } from "./dead_letters.ts";
 import { ElementLoader } from "./element_loader.ts";
 import { diskStatus, handFile, handPath } from "./hand_record.ts";
 import { readIdentity } from "./identity.ts";
-import { markBoot } from "./restored_generation.ts";
+import { markBoot, ranInBoot } from "./restored_generation.ts";
+import { againAfter, mistakeStatus } from "./start_failure.ts";
 import { parseRoleFlags, type RoleOptions } from "./role_flags.ts";
 import { runArmor } from "./run_armor.ts";
 import { openRunDir } from "./run_dir.ts";
@@ -29,19 +30,18 @@ import { logLine, systemMachine } from "./system_machine.ts";
 export async function startArmor(role: string, argv: readonly string[]): Promise<undefined> {
   const options = parseRoleFlags(argv);
   // A mistake of ours: whoever watches this process starts it again.
-  const fail = (error: unknown): never => {
+  const fail = (error: unknown, status = error instanceof CheckpointError ? diskStatus : mistakeStatus): never => {
     logLine(`${role} ends: ${describeError(error)}`);
-    process.exit(error instanceof CheckpointError ? diskStatus : 70);
+    process.exit(status);
   };
-  process.on("uncaughtException", fail);
-  process.on("unhandledRejection", fail);
+  process.on("uncaughtException", (error) => fail(error));
+  process.on("unhandledRejection", (error) => fail(error));
   try {
     return await startRole(role, options);
   } catch (error) {
-    // What cannot be told to the operator in one line, or may be mended meanwhile: a full disk.
-    const retried = error instanceof CheckpointError ? error.code !== "version" : !(error instanceof ArmorError);
-    if (retried) fail(error);
-    throw error;
+    const status = againAfter(error);
+    if (status === undefined) throw error;
+    return fail(error, status);
   }
 }
 
@@ -91,7 +91,8 @@ async function machineOf({ armor }: ArmorKind, node: string, data: DataDir, { al
     hand: handFile(handPath(data, armor)),
     loader: new ElementLoader(),
     openStore: () => openCheckpointFiles(folder, armor, "process", new Ballast(data.ballast)),
-    ranInThisBoot: () => markBoot(`${folder}/boot`, system.bootId),
+    ranInThisBoot: () => ranInBoot(`${folder}/boot`, system.bootId),
+    markBoot: () => markBoot(`${folder}/boot`, system.bootId),
     deadLetter: (args) => letters.add(args, new Date().toISOString()),
     connect: (handlers) => connectLink({ address: { path: run.socket }, ...handlers }),
     hear: (frame, take) => (seams ? seams.pass("messages", "here", frame, take) : take(frame)),

@@ -5,14 +5,12 @@
  * @module
  */
 import type { Machine } from "../../armors/host/machine.ts";
+import { againAfter } from "../../armors/host/start_failure.ts";
 import type { DurabilityClass } from "../../core/checkpoint_store.ts";
 import type { SimStore } from "./sim_disk.ts";
 import { SimLoader } from "./sim_loader.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SimProcess } from "./sim_processes.ts";
-
-/** Exit status of a process that ended by a mistake of ours. */
-const mistakeStatus = 70;
 
 /** One process's machine, and what in it is the same for all armors. */
 export interface ProcessMachine extends Machine {
@@ -83,16 +81,11 @@ export function machineOf(node: SimNode, process: SimProcess): ProcessMachine {
   };
 }
 
-/** Run the code of a process; what it throws ends it as it would end the real one. */
+/** Run the code of a process; what it throws ends it as it would end the real one, see `start_armor.ts`. */
 export function runIn(process: SimProcess, { exit, tell }: Machine, main: () => Promise<void>): void {
   process.machine.clock.settled = true;
   main().catch((error) => {
     tell(error instanceof Error ? error.stack ?? error.message : String(error));
-    exit(isExpected(error) ? 1 : mistakeStatus);
+    exit(againAfter(error) ?? 1);
   });
-}
-
-/** Expected failures carry a code; anything else is our own mistake. */
-function isExpected(error: unknown): boolean {
-  return typeof (error as { code?: unknown }).code === "string";
 }
