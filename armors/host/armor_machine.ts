@@ -20,8 +20,10 @@ export interface ArmorMachine extends Machine {
   readonly loader: ElementLoader;
   /** Called once, by those who keep checkpoints. @throws {CheckpointError} */
   openStore(): CheckpointStore;
-  /** Whether the armor ran in this boot before; from now on it has. */
+  /** Whether the armor has gone on in this boot before. */
   ranInThisBoot(): boolean;
+  /** From now on it has. */
+  markBoot(): void;
   /** Keep a message that cannot be handled. */
   deadLetter(args: DataRecord): void;
   /** Open a link to the daemon. */

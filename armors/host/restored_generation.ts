@@ -41,23 +41,21 @@ function decide({ ordered, again, saved, complete, unsynced }: RestoreFacts): { 
   return { follows, generation: complete && !unsynced ? saved : { ...saved, counter: saved.counter + 1 } };
 }
 
-/**
- * Whether the armor ran in this boot before; from now on it has.
- *
- * @param path A small file that keeps the boot.
- */
-export function markBoot(path: string, boot: string): boolean {
-  let before = "";
+/** Whether the armor has gone on in this boot before. @param path A small file that keeps the boot. */
+export function ranInBoot(path: string, boot: string): boolean {
   try {
-    before = readFileSync(path, "latin1").trim();
+    return readFileSync(path, "latin1").trim() === boot;
   } catch {
-    // never started
+    return false; // never started
   }
-  if (before === boot) return true;
+}
+
+/** From now on it has. */
+export function markBoot(path: string, boot: string): void {
+  if (ranInBoot(path, boot)) return;
   try {
     writeFileSync(path, `${boot}\n`, { mode: 0o600 });
   } catch {
     // a full disk: the next start counts as the first of this boot once more
   }
-  return false;
 }

@@ -114,6 +114,8 @@ class RunningArmor {
       local: (op, payload) => host.local(op, payload),
     });
     host.start({ bootId: machine.bootId }, state.restored?.snapshot === undefined);
+    // Not before the new generation is in its checkpoint: its next life, should this one end early, has lost as much as this one.
+    if (state.store) machine.markBoot();
     const { damage = [], complete = true } = state.restored ?? {};
     if (damage.length > 0) host.local("checkpoint.restored", { damage: [...damage], complete });
     if (answer.begin) host.local("ftm.begin", { begin: answer.begin });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { markBoot, restoredGeneration } from "../../armors/host/restored_generation.ts";
+import { markBoot, ranInBoot, restoredGeneration } from "../../armors/host/restored_generation.ts";
 
 const ordered = { epoch: 3, node: "n1", counter: 2 };
 
@@ -43,14 +43,17 @@ describe("restoredGeneration", () => {
   }
 });
 
-test("markBoot() says whether the last start was in this boot", () => {
+test("ranInBoot() says whether the last mark was of this boot", () => {
   const folder = mkdtempSync(join(tmpdir(), "armor-boot-"));
   try {
     const path = join(folder, "boot");
-    expect(markBoot(path, "one")).toBe(false);
-    expect(markBoot(path, "one")).toBe(true);
-    expect(markBoot(path, "two")).toBe(false);
-    expect(markBoot(path, "two")).toBe(true);
+    expect(ranInBoot(path, "one")).toBe(false);
+    expect(ranInBoot(path, "one")).toBe(false);
+    markBoot(path, "one");
+    expect(ranInBoot(path, "one")).toBe(true);
+    expect(ranInBoot(path, "two")).toBe(false);
+    markBoot(path, "two");
+    expect(ranInBoot(path, "two")).toBe(true);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,18 +1,24 @@
 /** An armor's start on a machine of the test's own. */
 import { expect, test } from "bun:test";
-import { decode } from "../../core/codec.ts";
+import { decode, encode } from "../../core/codec.ts";
 import type { Restored } from "../../core/checkpoint_store.ts";
+import type { Data } from "../../core/data.ts";
+import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
 import { executionArmor } from "../../armors/execution_armor.ts";
 import { traitsOf } from "../../armors/host/armor_kind.ts";
 import type { ArmorMachine } from "../../armors/host/armor_machine.ts";
 import { ElementLoader } from "../../armors/host/element_loader.ts";
 import type { Register } from "../../armors/host/local_link.ts";
+import type { HeartbeatPort } from "../../transports/heartbeat_port.ts";
+import type { LinkHandlers } from "../../transports/frame_link.ts";
 import { runArmor } from "../../armors/host/run_armor.ts";
 
-/** Start an execution armor that finds this. @returns What it says first to its daemon. */
-async function registerOf(restored: Restored, again: boolean): Promise<Register> {
+/** Start an execution armor that finds this. @returns What it says first to its daemon; what it does on its disk, and the daemon's answer. */
+async function start(restored: Restored, again: boolean, ranInThisBoot = true) {
   const said: Register[] = [];
+  const done: string[] = [];
+  let onFrames: LinkHandlers["onFrames"] = () => {};
   const refuse = (): never => {
     throw new Error("not used");
   };
@@ -22,15 +28,16 @@ async function registerOf(restored: Restored, again: boolean): Promise<Register>
     bootId: "boot",
     self: { pid: 1, startTicks: 1, bootId: "boot" },
     node: "n1",
-    ports: { read: refuse, write: refuse },
+    ports: { read: refuse, write: () => {} },
     loader: new ElementLoader(),
     hand: { read: () => undefined, write: () => {}, remove: () => {} },
     pause: refuse,
-    openPort: refuse,
-    openStore: () => ({ restore: () => restored, append: refuse, sync: refuse, writeSnapshot: refuse, logBytes: 0, close: refuse }),
-    ranInThisBoot: () => true,
+    openPort: async () => ({ port: 1, send: () => {}, close: () => {} }) as unknown as HeartbeatPort,
+    openStore: () => ({ restore: () => restored, append: () => {}, sync: refuse, writeSnapshot: ({ generation }) => void done.push(`snapshot of ${generation.counter}`), logBytes: 0, close: refuse }),
+    ranInThisBoot: () => ranInThisBoot,
+    markBoot: () => void done.push("mark"),
     around: (surroundings) => surroundings,
-    connect: () => ({ send: (bytes) => void said.push(decode(bytes) as Register), backlogBytes: 0, close: () => {} }),
+    connect: (handlers) => (onFrames = handlers.onFrames, { send: (bytes) => void said.push(decode(bytes) as Register), backlogBytes: 0, close: () => {} }),
     hear: refuse,
     deadLetter: refuse,
     log: () => {},
@@ -41,7 +48,16 @@ async function registerOf(restored: Restored, again: boolean): Promise<Register>
   };
   const kind = { ...traitsOf("execution", "n1"), elements: () => executionArmor({ node: "n1" }) };
   await runArmor(kind, machine, { role: "execution", generation: { epoch: 1, node: "n1", counter: 1_000 }, again, ownEnd: false });
-  return said[0]!;
+  const answered = async (): Promise<void> => {
+    const answer = { type: "registered", key: new Uint8Array(32), cluster: "c", node: "n1", host: "127.0.0.1", generation: said[0]!.generation!, begin: null, given: null, allowElements: false };
+    onFrames([encode(answer as unknown as Data)]);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  return { register: said[0]!, done, answered };
+}
+
+async function registerOf(restored: Restored, again: boolean): Promise<Register> {
+  return (await start(restored, again)).register;
 }
 
 const nothing: Restored = { snapshot: undefined, records: [], complete: true, damage: [] };
@@ -53,4 +69,14 @@ test("an armor that begins in the ordered generation registers with it", async (
 test("an armor whose files are gone registers with the generation that it takes instead of the ordered one", async () => {
   const lost: Restored = { ...nothing, complete: false, damage: ["its files are missing"] };
   expect((await registerOf(lost, true)).generation).toEqual({ epoch: 1, node: "n1", counter: 1_001 });
+});
+
+test("after a restart of the machine the boot is marked when the next generation is in the checkpoint: a life that ends before has lost as much for the next one", async () => {
+  const generation = { epoch: 1, node: "n1", counter: 1_000 };
+  const kernel = new Microkernel({ armor: "execution@n1", generation, elements: executionArmor({ node: "n1" }), random: seededRandom(1) });
+  const { register, done, answered } = await start({ ...nothing, snapshot: kernel.snapshot() }, false, false);
+  expect(register.generation).toEqual({ ...generation, counter: 1_001 });
+  expect(done).toEqual([]);
+  await answered();
+  expect(done).toEqual(["snapshot of 1001", "mark"]);
 });

@@ -52,13 +52,6 @@ export class SimDisk {
     };
   }
 
-  /** Whether an armor ran in this boot before; from now on it has. */
-  markBoot(armor: string, boot: string): boolean {
-    const before = this.boots.get(armor);
-    this.boots.set(armor, boot);
-    return before === boot;
-  }
-
   /** Epoch number of the last event kept. */
   get lastEpoch(): number {
     return Math.floor(Math.max(0, ...[...this.events.values()].map((event) => Number((event as { seq?: number }).seq ?? 0))) / 2 ** 32);
