@@ -130,7 +130,7 @@ export function encodeHeartbeat(datagram: HeartbeatAsk | HeartbeatReply, key: Ui
   }
   bytes.writeUInt16BE(at + macBytes, 4);
   const signed = bytes.subarray(0, at);
-  return Uint8Array.from(Buffer.concat([signed, createHmac("sha256", key).update(signed).digest()]));
+  return new Uint8Array(Buffer.concat([signed, createHmac("sha256", key).update(signed).digest()]));
 }
 
 /**
@@ -171,7 +171,7 @@ export function decodeHeartbeat(
   const mac = createHmac("sha256", key).update(view.subarray(0, end)).digest();
   if (!timingSafeEqual(mac, view.subarray(end))) return undefined;
 
-  const nonce = Uint8Array.from(view.subarray(nonceAt, namesAt));
+  const nonce = new Uint8Array(view.subarray(nonceAt, namesAt));
   if (type === "ask") return at === end ? { type, cluster, from, to, nonce } : undefined;
   if (at + 24 > end) return undefined;
   const progress = view.readDoubleBE(at);

@@ -59,7 +59,7 @@ export async function openUdp({ host, port, onDatagram }: UdpOptions): Promise<U
   socket.removeAllListeners("error");
   socket.on("error", () => {}); // an unreachable peer, told late: the sender hears of it by silence
   socket.on("message", (bytes, from) => {
-    onDatagram(Uint8Array.from(bytes), { host: plainAddress(from.address), port: from.port });
+    onDatagram(new Uint8Array(bytes), { host: plainAddress(from.address), port: from.port });
   });
 
   let open = true;
@@ -91,7 +91,7 @@ export async function openUdp({ host, port, onDatagram }: UdpOptions): Promise<U
       if (typeof known === "string") return sendTo(bytes, known, to.port);
       if (known !== undefined) return; // being resolved: dropped, as a full queue would
       if (names.size >= namesMax) names.clear();
-      const copy = Uint8Array.from(bytes);
+      const copy = new Uint8Array(bytes);
       names.set(to.host, resolve(to.host, family).then(
         (address) => {
           names.set(to.host, address);

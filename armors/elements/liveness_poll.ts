@@ -33,7 +33,7 @@ export type Heard = { readonly [target: string]: number };
 type Watched = { readonly target: LivenessTarget; readonly watch: Watch; readonly judged: Liveness | "moved" };
 type Volatile = { readonly watched: ReadonlyMap<string, Watched>; readonly dueAtMs: number | undefined };
 
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+const hex = (bytes: Uint8Array): string => bytes.toHex();
 
 /** @param intervalMs Pause between asks. */
 export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): Element {

@@ -165,7 +165,7 @@ export class Seams {
 
 /** Flip one bit. */
 export function flipBit(bytes: Uint8Array, random: RandomSource): Uint8Array {
-  const altered = Uint8Array.from(bytes);
+  const altered = new Uint8Array(bytes);
   if (altered.length > 0) altered[random.below(altered.length)]! ^= 1 << random.below(8);
   return altered;
 }

@@ -267,7 +267,7 @@ class View implements FileSystem {
   }
 
   readFileSync(path: string): Uint8Array {
-    return Uint8Array.from(this.#find(path).content);
+    return new Uint8Array(this.#find(path).content);
   }
 
   #find(path: string): SimFile {

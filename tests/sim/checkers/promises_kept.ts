@@ -32,7 +32,7 @@ export function promisesKept(fail: Fail): Checker {
       if (event.kind === "local" && event.op === "checkpoint.restored") look(life);
     },
     sent: (_life, frame) => {
-      if (frame.type !== "data" || !frame.from.startsWith("daemon@") || !Buffer.from(frame.body).includes(answer)) return;
+      if (frame.type !== "data" || !frame.from.startsWith("daemon@") || !Buffer.from(frame.body.buffer, frame.body.byteOffset, frame.body.length).includes(answer)) return;
       const { ops, payload } = decode(frame.body) as Message;
       const vote = payload["vote"] as Vote | undefined;
       if (ops[0]?.name !== answer || !vote?.promised) return;
