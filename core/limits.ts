@@ -24,6 +24,8 @@ export const limits = {
   outboxMax: 4_096,
   /** Messages in flight per peer and lane before the first acknowledgement. */
   windowMax: 256,
+  /** Of these, transmitted again before the peer has answered: a way that breaks at once must not be given everything each time. */
+  againMax: 16,
   /** Characters of one source of elements: it is part of checkpoints and of messages. */
   elementSourceMax: 256 * 1024,
   /** Characters of all sources that the application table keeps: it travels in one message. */

@@ -76,6 +76,8 @@ export class ReliableChannel {
   readonly #cursor: Record<Lane, number> = { system: 0, user: 0 };
   /** No deadline of an untransmitted message is earlier. */
   #deadlineAtMs = Infinity;
+  /** Transmitted again, and no answer yet: more than the first few are kept back. */
+  #trying = false;
   #window = 0;
   /** When a closed window may be asked for again; two sides that are both closed must not answer each other at once for ever. */
   #askAtMs = 0;
@@ -206,7 +208,11 @@ export class ReliableChannel {
     if (!this.#agreed) {
       if (this.#retransmitAtMs === Infinity || due) frames.push(this.#hello());
     } else {
-      for (const lane of lanes) this.#transmit(lane, due, nowMs, frames);
+      if (due) {
+        this.#trying = lanes.some((lane) => this.#cursor[lane] > 0);
+        for (const lane of lanes) this.#cursor[lane] = 0;
+      }
+      for (const lane of lanes) this.#transmit(lane, nowMs, frames);
       // A closed window is asked for again; data alone would wait for ever.
       if (frames.length === 0 && due && this.#window === 0 && nowMs >= this.#askAtMs) {
         this.#askAtMs = nowMs + this.#askBackoffMs;
@@ -386,6 +392,7 @@ export class ReliableChannel {
     this.#outbound = frame.fromGeneration;
     this.#agreed = true;
     this.#greets = false;
+    this.#trying = false;
     this.#open(frame.window);
     this.#backoffMs = limits.retransmitFirstMs;
     this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : Infinity;
@@ -401,6 +408,7 @@ export class ReliableChannel {
   #receiveAck(frame: AckFrame, nowMs: number): void {
     if (!this.#outbound || compareGenerations(frame.fromGeneration, this.#outbound) !== 0 || !this.#agreed) return;
     this.#open(frame.window);
+    this.#trying = false;
     const { lane, mark } = frame;
     if (mark <= this.#acked[lane] || mark >= this.#next[lane]) return;
     const count = mark - this.#acked[lane];
@@ -468,16 +476,16 @@ export class ReliableChannel {
   }
 
   /** What the window allows and, so that it is answered instead of waiting for ever, what is too late anyway. */
-  #transmit(lane: Lane, again: boolean, nowMs: number, frames: Frame[]): void {
+  #transmit(lane: Lane, nowMs: number, frames: Frame[]): void {
     const window = lane === "user" ? this.#window : limits.windowMax;
     const last = this.#acked[lane] + window;
     const outbox = this.#outbox[lane];
-    for (let index = again ? 0 : this.#cursor[lane]; index < outbox.length; index++) {
+    for (let index = this.#cursor[lane]; index < outbox.length && !(this.#trying && index >= limits.againMax); index++) {
       const entry = outbox[index]!;
       const late = entry.deadlineAtMs !== undefined && entry.deadlineAtMs < nowMs;
       if (entry.sequence > (late ? this.#acked[lane] + limits.windowMax : last)) break;
       this.#transmitted[lane] = Math.max(this.#transmitted[lane], index + 1);
-      this.#cursor[lane] = Math.max(this.#cursor[lane], index + 1);
+      this.#cursor[lane] = index + 1;
       frames.push({
         type: "data",
         from: this.self,

@@ -13,11 +13,16 @@ import { op } from "../../core/micro_operation.ts";
 import type { NodeReport } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 
-/** When nodes were found silent. */
-type Volatile = { readonly silent: ReadonlyMap<string, number> };
+/** When nodes were found silent, and when the closing of a connection to them was told. */
+type Volatile = { readonly silent: ReadonlyMap<string, number>; readonly told: ReadonlyMap<string, number> };
 
 /** A hint is worth nothing once the polls have found out themselves; so is what it has led to. */
 const hintMs = 1_000;
+/**
+ * A connection that closes again within this time is not told of again: over a bad way
+ * hints that wait to be sent close the next connection too, and grow ever more.
+ */
+const tellAgainMs = 500;
 
 /** `node.probe` blocks while the host tries; writes payload field `answered`. */
 export function nodeProbe(): Element {
@@ -25,7 +30,7 @@ export function nodeProbe(): Element {
     name: "node_probe",
     version: 1,
     state: {},
-    volatile: () => ({ silent: new Map() }),
+    volatile: () => ({ silent: new Map(), told: new Map() }),
     blocking: ["node.probe"],
     handlers: {
       // A connection to another daemon has closed: those who watch that node look at once.
@@ -33,7 +38,9 @@ export function nodeProbe(): Element {
       "link.report": (_state, thread) => {
         const node = thread.payload["node"] as string;
         const { ftm } = thread.payload["epochs"] as { ftm: FtmLocation | null };
-        if (!ftm) return;
+        if (!ftm || thread.nowMs - (thread.volatile.told.get(node) ?? -Infinity) < tellAgainMs) return;
+        const lately = [...thread.volatile.told].filter(([, atMs]) => thread.nowMs - atMs < tellAgainMs);
+        thread.setVolatile({ ...thread.volatile, told: new Map([...lately, [node, thread.nowMs]]) });
         const hint = { payload: { subject: node }, lane: "system", deadlineMs: hintMs } as const;
         if (ftm.node !== node) return void thread.send({ ops: [op("node.link-closed", "ftm")], ...hint });
         thread.send({ ops: [op("ftm.link-closed", "heartbeat")], ...hint });
@@ -44,7 +51,7 @@ export function nodeProbe(): Element {
       "node.looked": (_state, thread) => {
         const { node, answered } = thread.payload as { node: string; answered: boolean };
         const silent = new Map(thread.volatile.silent);
-        if (answered ? silent.delete(node) : silent.set(node, thread.nowMs)) thread.setVolatile({ silent });
+        if (answered ? silent.delete(node) : silent.set(node, thread.nowMs)) thread.setVolatile({ ...thread.volatile, silent });
       },
       "armors.report": (_state, thread) => {
         const silent = [...thread.volatile.silent].filter(([, atMs]) => thread.nowMs - atMs < hintMs).map(([node]) => node);

@@ -115,6 +115,27 @@ describe("agreement on a channel", () => {
     expect(channel.pending).toBe(false);
   });
 
+  test("what is transmitted again is little until the peer answers: a way that breaks at once is not given everything each time", () => {
+    const from = { epoch: 1, node: "n", counter: 0 };
+    const channel = new ReliableChannel("a", "b", from, 7);
+    const ends = { from: "b", to: "a", fromGeneration: from, toGeneration: from } as const;
+    for (let index = 0; index < 100; index++) channel.enqueue("user", new Uint8Array(1), undefined);
+    const { attempt } = channel.outgoing(0)[0] as HelloFrame;
+    channel.receive({ type: "welcome", ...ends, marks: { system: 0, user: 0 }, known: true, attempt, window: 256 }, 0);
+    const numbers = (nowMs: number): number[] => channel.outgoing(nowMs).map((frame) => (frame as DataFrame).sequence);
+    const from1 = (count: number, first = 1): number[] => Array.from({ length: count }, (_, index) => first + index);
+    expect(numbers(0)).toEqual(from1(100));
+    for (let nowMs = 1; nowMs < 6; nowMs++) {
+      channel.kick(nowMs);
+      expect(numbers(nowMs)).toEqual(from1(16));
+      expect(numbers(nowMs)).toEqual([]);
+    }
+    channel.enqueue("user", new Uint8Array(1), undefined);
+    expect(numbers(6)).toEqual([]);
+    channel.receive({ type: "ack", ...ends, lane: "user", mark: 3, window: 256 }, 7);
+    expect(numbers(7)).toEqual(from1(85, 17));
+  });
+
   test("a welcome that an acknowledgement has overtaken changes nothing", () => {
     const from = { epoch: 1, node: "n", counter: 0 };
     const channel = new ReliableChannel("a", "b", from, 7);
