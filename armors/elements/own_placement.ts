@@ -21,8 +21,8 @@ export type OwnSituation = {
 
 /** What is to be done. */
 export type OwnPlan = {
-  /** `before`: it is there and needs its process again. */
-  readonly install: readonly { readonly armor: ArmorId; readonly node: string; readonly before: RegisteredArmor | undefined }[];
+  /** `before`: it is there and needs its process again. `forgotten`: it was there, but its daemon has lost that; it begins anew. */
+  readonly install: readonly { readonly armor: ArmorId; readonly name: string; readonly node: string; readonly before: RegisteredArmor | undefined; readonly forgotten: boolean }[];
   /** No longer in the table. */
   readonly remove: readonly RegisteredArmor[];
 };
@@ -46,11 +46,11 @@ export function planOwnArmors({ nodes, armors, table, lastNode }: OwnSituation):
   const certain = hasMajority(nodes) && nodes.every(({ state, reported }) => reported || state === "failed" || state === "left");
   const load = new Map(usable.map(({ id }) => [id, armors.filter(({ role, node }) => role === "own" && node === id).length]));
   const install: OwnPlan["install"][number][] = [];
-  for (const { id, node: preferred } of wanted) {
+  for (const { id, name, node: preferred } of wanted) {
     const before = armors.find(({ armor }) => armor === id);
     if (before) {
       const again = before.state === "recovering" && usable.some((node) => node.id === before.node);
-      if (again) install.push({ armor: id, node: before.node, before });
+      if (again) install.push({ armor: id, name, node: before.node, before, forgotten: false });
       continue;
     }
     if (!certain) continue;
@@ -58,7 +58,7 @@ export function planOwnArmors({ nodes, armors, table, lastNode }: OwnSituation):
     const cost = (node: NodeView): number => (node.id === last ? 0 : node.name === preferred ? 1 : 2 + load.get(node.id)!);
     const target = usable.filter(({ elements }) => elements).sort((a, b) => cost(a) - cost(b) || (a.id < b.id ? -1 : 1))[0];
     if (!target) continue;
-    install.push({ armor: id, node: target.id, before: undefined });
+    install.push({ armor: id, name, node: target.id, before: undefined, forgotten: target.id === table[homeKey(id)] });
     load.set(target.id, load.get(target.id)! + 1);
   }
   return { install, remove };

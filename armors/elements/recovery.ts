@@ -33,12 +33,13 @@ const rewindsMax = 1_000;
 
 /** @param self The FTM's own node. */
 export function recovery(self: string): Element {
-  const order = (thread: Recovering, epoch: Epoch, node: string, role: Role, armor: ArmorId, before?: RegisteredArmor, reset = false): void => {
+  /** @returns Whether it was ordered, and not just lately. */
+  const order = (thread: Recovering, epoch: Epoch, node: string, role: Role, armor: ArmorId, before?: RegisteredArmor, reset = false): boolean => {
     const { orders } = thread.volatile;
     const last = orders.get(armor);
-    if (!reset && last && last.node === node && thread.nowMs - last.atMs < repeatAfterMs && before?.state !== "recovering") return;
+    if (!reset && last && last.node === node && thread.nowMs - last.atMs < repeatAfterMs && before?.state !== "recovering") return false;
     const inPlace = !reset && before !== undefined && before.node === node && before.generation !== null;
-    if (!reset && last && last.node === node && last.atMs === thread.nowMs) return;
+    if (!reset && last && last.node === node && last.atMs === thread.nowMs) return false;
     const number = thread.volatile.placements + 1;
     const placement = inPlace ? before.incarnation.placement : epoch.number * 2 ** 20 + number;
     const generation = inPlace ? before.generation! : { epoch: epoch.number, node: epoch.node, counter: number * rewindsMax };
@@ -51,6 +52,7 @@ export function recovery(self: string): Element {
     const next = new Map(orders).set(armor, { node, placement, atMs: thread.nowMs });
     thread.setVolatile({ ...thread.volatile, orders: next, placements: number });
     thread.after("again", repeatAfterMs, "cluster.changed");
+    return true;
   };
 
   return element<DataRecord, Volatile>({
@@ -115,7 +117,10 @@ export function recovery(self: string): Element {
   function recoverOwn(thread: Recovering, epoch: Epoch, nodes: readonly NodeView[], armors: readonly RegisteredArmor[]): void {
     const table = thread.payload["table"] as { readonly [key: string]: Data };
     const { install, remove } = planOwnArmors({ nodes, armors, table, lastNode: (armor) => thread.volatile.orders.get(armor)?.node });
-    for (const { armor, node, before } of install) order(thread, epoch, node, "own", armor, before);
+    for (const { armor, name, node, before, forgotten } of install) {
+      const ordered = order(thread, epoch, node, "own", armor, before);
+      if (ordered && forgotten) thread.event({ kind: "armor.rewound", subject: armor, name, node, cause: "began anew, its node had forgotten it" });
+    }
     for (const { armor, node } of remove) {
       const ops = [op("epoch.guard", daemonOf(node)), op("armor.remove", daemonOf(node))];
       thread.send({ ops, payload: { epoch, armor }, lane: "system" });

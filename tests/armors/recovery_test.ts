@@ -26,3 +26,20 @@ test("every node that is alive and has reported has an execution armor", () => {
 test("a node that is told to leave as soon as it has joined gets one too, or nobody would ever know that nothing runs there", () => {
   expect(ordered({ a: { state: "alive", reported: true }, b: { state: "draining", reported: true }, c: { state: "left", reported: true } })).toEqual(["execution@a", "execution@b"]);
 });
+
+test("an armor of one's own that its node has forgotten begins anew there, and that is told", () => {
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 1, node: "a", counter: 0 }, elements: [recovery("a")], random: seededRandom(1), eventSink: "daemon@a" });
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  const nodes = [{ id: "b", name: "b", state: "alive", reported: true, elements: true }];
+  const told = (home: string | undefined, nowMs: number): string[] => {
+    const table = { "armor:x": { id: "id-x", name: "x", node: null }, ...(home !== undefined && { "home:id-x": home }) };
+    const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload: { nodes, armors: [], table, epoch: { number: 1, node: "a" } } as unknown as Record<string, Data> }, nowMs);
+    const messages = commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
+    const events = messages.flatMap(({ payload }) => (payload["events"] ?? []) as { kind: string; subject: string; cause: string }[]);
+    const ordered = messages.flatMap(({ payload }) => ((payload["install"] as { armor?: string } | undefined)?.armor === "id-x" ? ["ordered"] : []));
+    return [...ordered, ...events.map(({ kind, subject, cause }) => `${kind} ${subject}: ${cause}`)];
+  };
+  expect(told(undefined, 1_000)).toEqual(["ordered"]);
+  expect(told("b", 2_000)).toEqual([]);
+  expect(told("b", 9_000)).toEqual(["ordered", "armor.rewound id-x: began anew, its node had forgotten it"]);
+});
