@@ -8,7 +8,7 @@
  */
 import type { DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
-import type { Generation } from "../../core/generation.ts";
+import { compareGenerations, type Generation } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { type ArmorId, op } from "../../core/micro_operation.ts";
 import type { Payload } from "../../core/payload.ts";
@@ -103,12 +103,14 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         }
       },
       "armor.install": (state, thread) => {
-        const { armor, role, placement, generation, begin, reset = false } = thread.payload["install"] as unknown as InstallOrder;
+        const { armor, role, placement, generation: ordered, begin, reset = false } = thread.payload["install"] as unknown as InstallOrder;
         const before = state[armor];
         if (before && before.incarnation.placement > placement) return;
         const again = before?.incarnation.placement === placement;
         const busy = thread.volatile.live[armor]?.state === "running" || thread.volatile.live[armor]?.state === "starting";
         if (again && busy && !before.failed) return;
+        // The FTM may not have heard that it went on under a later one, which must not be used again.
+        const generation = again && compareGenerations(before.generation, ordered) > 0 ? before.generation : ordered;
         const incarnation = again ? { placement, restart: before.incarnation.restart + 1 } : { placement, restart: 0 };
         const kept = { armor, role, incarnation, generation, begin, process: before?.process ?? null, failed: false };
         thread.cancel(`order ${armor}`);

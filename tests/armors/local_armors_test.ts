@@ -85,3 +85,18 @@ test("an armor that needs longer than others to start gets it in the end, and th
   until("armor.spawn");
   expect(killedAfterMs()).toBe(5_000);
 });
+
+test("an armor that went on under a later generation than its FTM knows of is ordered in that one, or its numbers would be used twice", () => {
+  const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1) });
+  let nowMs = 1_000;
+  const local = (op: string, payload: Record<string, unknown>) => kernel.step({ kind: "local", op, payload: payload as Record<string, Data> }, nowMs++).commands;
+  const ordered = (placement: number): unknown =>
+    local("armor.install", { install: { armor: "execution@a", role: "execution", placement, generation, begin: null } }).find(({ kind }) => kind === "armor.spawn")?.args["generation"];
+  kernel.step({ kind: "start", payload: {} }, nowMs);
+  expect(ordered(2)).toEqual(generation);
+  const later = { ...generation, counter: generation.counter + 1 };
+  local("armor.registered", { armor: "execution@a", process, generation: later, elements: [] });
+  local("armor.gone", { armor: "execution@a", process, cause: "status 70" });
+  expect(ordered(2)).toEqual(later);
+  expect(ordered(3)).toEqual(generation);
+});
