@@ -49,8 +49,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "sent again under a new number",
     changes: [{
       file: channel,
-      text: "    const outbox = this.#outbox[lane];\n    for (let index = again",
-      planted: "    const outbox = this.#outbox[lane];\n    if (again) for (const entry of outbox) entry.sequence = this.#next[lane]++;\n    for (let index = again",
+      text: "for (const lane of lanes) this.#cursor[lane] = 0;",
+      planted: "for (const lane of lanes) { this.#cursor[lane] = 0; for (const entry of this.#outbox[lane]) entry.sequence = this.#next[lane]++; }",
     }],
     rule: "messages once",
     within: 4,
