@@ -140,9 +140,10 @@ export class OwnPair {
     return [];
   }
 
-  /** An event says that one of the two has lost a part of its state. */
+  /** An event says that one of the two has lost a part of its state, or of its checkpoint. */
   #wasRewound(): boolean {
-    return this.#events("armor.rewound").some((subject) => [...this.#ids.values()].includes(subject));
+    const told = [...this.#events("armor.rewound"), ...this.#events("checkpoint.damaged")];
+    return told.some((subject) => [...this.#ids.values()].includes(subject));
   }
 
   /** Subjects of all events of a kind. */
