@@ -68,7 +68,7 @@ export type TableCopy = {
 };
 
 /** A removed application: what a returning node must not bring back. */
-export type Tombstone = { readonly revision: number; readonly revisionEpoch: Epoch; readonly requests?: readonly string[] };
+export type Tombstone = { readonly revision: number; readonly revisionEpoch: Epoch; readonly sequence?: number; readonly requests?: readonly string[] };
 
 /** An armor of the user's own; entry `armor:NAME` of the application table. */
 export type OwnArmorEntry = {
@@ -79,6 +79,8 @@ export type OwnArmorEntry = {
   readonly node: string | null;
   readonly revision: number;
   readonly revisionEpoch: Epoch;
+  /** As in {@link ApplicationEntry}. */
+  readonly sequence?: number;
 };
 
 /** Key of an armor's elements from outside in the application table. */
@@ -97,6 +99,8 @@ export type ApplicationEntry = {
   readonly revision: number;
   /** Epoch in which the revision was acknowledged. */
   readonly revisionEpoch: Epoch;
+  /** Of the table's version in that epoch with which the revision came: a copy that contains the version has had it. */
+  readonly sequence?: number;
   /** Counts the operator's restarts. */
   readonly restart: number;
   /** Instances of a job that have completed. */

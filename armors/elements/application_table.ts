@@ -14,7 +14,7 @@ import { type ApplicationEntry, daemonOf, type NodeRegistration, quorum, type Ta
 import { changeApplication } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
 import { wrongTable } from "./state_checks.ts";
-import { compareVersions, contains, extendLineage, mergeTables, type TableChange, tableEntries, type TableStore } from "./table_version.ts";
+import { compareVersions, contains, dated, extendLineage, mergeTables, type TableChange, tableEntries, type TableStore } from "./table_version.ts";
 import type { FtmBegin } from "./takeover.ts";
 
 type State = { readonly version: TableVersion; readonly lineage: readonly TableVersion[] } & { readonly [key: string]: Data };
@@ -28,8 +28,6 @@ type Volatile = {
   /** Changes since the version before, for those who have that. */
   readonly last: TableStore | null;
   readonly waiting: readonly Waiting[];
-  /** Entries as this FTM found them. */
-  readonly basis: { readonly [key: string]: Data };
 };
 type Table = Thread<Volatile>;
 
@@ -66,7 +64,7 @@ export function applicationTable(node: string): Element {
 
   /** Take in a copy that went its own way while its node could not be reached. */
   const takeIn = (state: State, thread: Table, copy: TableCopy): State => {
-    const merge = mergeTables(state, copy.entries, thread.volatile.basis);
+    const merge = mergeTables({ version: state.version, lineage: state.lineage, entries: tableEntries(state) }, copy);
     for (const { name, revision, epoch } of merge.superseded) {
       thread.event({ kind: "application.superseded", subject: name, node, revision, revisionEpoch: epoch });
     }
@@ -78,7 +76,7 @@ export function applicationTable(node: string): Element {
     name: "application_table",
     version: 1,
     state: { version: { epoch: epochZero, sequence: 0 }, lineage: [] },
-    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [], basis: {} }),
+    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [] }),
     check: wrongTable,
     blocking: ["table.commit"],
     handlers: {
@@ -87,7 +85,6 @@ export function applicationTable(node: string): Element {
         let freshest = reports[0]!.table;
         for (const { table } of reports) if (compareVersions(table.version, freshest.version) > 0) freshest = table;
         thread.insert(op("table.begin-spread"));
-        thread.setVolatile({ ...thread.volatile, basis: freshest.entries });
         const lineage = extendLineage(freshest.lineage, [freshest.version]);
         let state: State = { ...freshest.entries, version: { epoch, sequence: 1 }, lineage };
         for (const { table } of reports) if (!contains(state, table.version)) state = takeIn(state, thread, table);
@@ -103,12 +100,12 @@ export function applicationTable(node: string): Element {
         const { set, unset, answer } = changeApplication(state, thread.payload, state.version);
         thread.payload["answer"] = answer as unknown as Data;
         if (Object.keys(set).length + unset.length === 0) return;
-        return change(state, thread, set, unset);
+        return change(state, thread, dated(state, set, state.version.sequence + 1), unset);
       },
       "table.change": (state, thread) => {
         const { set, unset } = thread.payload["change"] as unknown as TableChange;
         delete thread.payload["change"];
-        if (Object.keys(set).length + unset.length > 0) return change(state, thread, set, unset);
+        if (Object.keys(set).length + unset.length > 0) return change(state, thread, dated(state, set, state.version.sequence + 1), unset);
       },
       "application.completed": (state, thread) => {
         const { name, serial, instance, restart } = thread.payload as { name: string; serial: string; instance: string; restart: number };

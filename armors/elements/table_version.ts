@@ -64,15 +64,11 @@ export type Merge = {
 
 /**
  * Take in a copy that went its own way. Of two versions of one application the
- * higher (epoch, revision) stays; a removal counts as a revision.
- *
- * @param basis Our entries as they were when we last shared them; a version that is still there was not changed.
+ * higher (epoch, revision) stays; a removal counts as a revision. What gives way
+ * is a change that is lost, unless the side of the other had it once and went on.
  */
-export function mergeTables(
-  ours: { readonly [key: string]: Data },
-  theirs: { readonly [key: string]: Data },
-  basis: { readonly [key: string]: Data },
-): Merge {
+export function mergeTables(our: TableCopy, their: TableCopy): Merge {
+  const [ours, theirs] = [our.entries, their.entries];
   const set: { [key: string]: Data } = {};
   const unset: string[] = [];
   const superseded: { name: string; revision: number; epoch: number }[] = [];
@@ -83,10 +79,10 @@ export function mergeTables(
       const other = (theirs[app] ?? theirs[gone]) as unknown as Revised;
       if (mine && dataEqual(mine as unknown as Data, other as unknown as Data)) continue;
       const order = mine ? compareRevisions(other, mine) : 1;
-      const loser = order > 0 ? mine : other;
-      const before = (basis[app] ?? basis[gone]) as unknown as Revised | undefined;
-      const changed = loser && (!before || compareRevisions(loser, before) > 0);
-      if (changed) superseded.push({ name, revision: loser.revision, epoch: loser.revisionEpoch.number });
+      const [loser, winner] = order > 0 ? [mine, their] : [other, our];
+      if (loser && !contains(winner, { epoch: loser.revisionEpoch, sequence: loser.sequence ?? 0 })) {
+        superseded.push({ name, revision: loser.revision, epoch: loser.revisionEpoch.number });
+      }
       if (order <= 0) {
         // Completion is a fact of either side.
         const both = joinCompleted(ours[app], theirs[app]);
@@ -132,7 +128,21 @@ function mergeElements(
   }
 }
 
-type Revised = Pick<ApplicationEntry, "revision" | "revisionEpoch"> & (Tombstone | ApplicationEntry);
+type Revised = Pick<ApplicationEntry, "revision" | "revisionEpoch" | "sequence"> & (Tombstone | ApplicationEntry);
+
+/** Entries that are to be set: those with a new revision say with which version of the table it came. */
+export function dated(
+  table: { readonly [key: string]: Data },
+  set: { readonly [key: string]: Data },
+  sequence: number,
+): { [key: string]: Data } {
+  return Object.fromEntries(Object.entries(set).map(([key, entry]) => {
+    if (!/^(app|gone|armor|gone-armor):/.test(key)) return [key, entry];
+    const [before, next] = [table[key] as unknown as Revised | undefined, entry as unknown as Revised];
+    const same = before && compareRevisions(before, next) === 0;
+    return [key, same ? entry : { ...next, sequence } as unknown as Data];
+  }));
+}
 
 function compareRevisions(a: Revised, b: Revised): number {
   return compareEpochs(a.revisionEpoch, b.revisionEpoch) || a.revision - b.revision;

@@ -86,8 +86,14 @@ describe("tables that went their own ways are merged:", () => {
     [`armor:${one.name}`]: one as unknown as Data,
     [`elements:${one.id}`]: { own: [{ name: "e", hash: source, builtIn: false }], sources: { [source]: source } },
   });
-  const merged = (ours: { [key: string]: Data }, theirs: { [key: string]: Data }, basis: { [key: string]: Data } = {}): [{ [key: string]: Data }, string[]] => {
-    const merge = mergeTables(ours, theirs, basis);
+  /** Both from `1.1` of the table on, or the second from nothing that the first has had. */
+  const merged = (ours: { [key: string]: Data }, theirs: { [key: string]: Data }, shared = true): [{ [key: string]: Data }, string[]] => {
+    const copy = (node: string, entries: { [key: string]: Data }) => ({
+      version: { epoch: { number: 3, node }, sequence: 1 },
+      lineage: shared ? [{ epoch: epoch(1), sequence: 1 }] : [],
+      entries,
+    });
+    const merge = mergeTables(copy("a", ours), copy("b", theirs));
     const next = { ...ours, ...merge.set };
     for (const key of merge.unset) delete next[key];
     return [next, merge.superseded.map(({ name }) => name)];
@@ -100,20 +106,20 @@ describe("tables that went their own ways are merged:", () => {
 
   test("the later change of elements stays", () => {
     const later = set(entry("x", { revision: 2 }), "later");
-    expect(merged(shared, later, shared)).toEqual([later, []]);
-    expect(merged(later, shared, shared)).toEqual([later, []]);
+    expect(merged(shared, later)).toEqual([later, []]);
+    expect(merged(later, shared)).toEqual([later, []]);
   });
 
   test("a removal counts as a change, and takes the elements along", () => {
     const gone = { "gone-armor:x": { revision: 2, revisionEpoch: epoch(1) } };
-    expect(merged(shared, gone, shared)).toEqual([gone, []]);
-    expect(merged(gone, shared, shared)).toEqual([gone, []]);
+    expect(merged(shared, gone)).toEqual([gone, []]);
+    expect(merged(gone, shared)).toEqual([gone, []]);
   });
 
   test("of two armors of one name that of the higher epoch stays, and the other is named", () => {
     const [low, high] = [set(entry("x", { id: "low" }), "l"), set(entry("x", { id: "high", revisionEpoch: epoch(2) }), "h")];
-    expect(merged(low, high)).toEqual([high, ["x"]]);
-    expect(merged(high, low)).toEqual([high, ["x"]]);
+    expect(merged(low, high, false)).toEqual([high, ["x"]]);
+    expect(merged(high, low, false)).toEqual([high, ["x"]]);
   });
 
   test("elements of built-in armors stay ours where both have some", () => {

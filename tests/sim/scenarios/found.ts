@@ -45,4 +45,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 3, nodes: 3, kinds: ["poison"], found: "an execution armor died of looking for a program as soon as it had begun to anew; its start was accused of it, and after twelve deaths the armor was given up" },
   { seed: 107, found: "a node was told once more to leave while its leaving was being stored: the table took it back, and it left by a majority that counted it" },
   { seed: 28, found: "nothing in the armors: what a rewound armor had lost was sent again and handled, and the checker missed it all the same" },
+  { seed: 109, found: "two nodes were apart and both changed an armor of one's own; the FTM after that began with both tables, and did not name what gave way" },
 ];
