@@ -60,9 +60,13 @@ export interface Hand {
 /** Bytes in the log after which a snapshot is taken. */
 const snapshotAfterBytes = 4 * 1024 * 1024;
 
+/** In hand until an armor has begun. */
+const restoring: InHand = { kind: "restore", id: "", op: "" };
+
 /** Drives one microkernel. */
 export class ArmorHost {
   readonly #clock: Clock;
+  #kept = false;
   #disarm: (() => void) | undefined;
   #held: Effects[] = [];
   #syncing = false;
@@ -88,17 +92,26 @@ export class ArmorHost {
   }
 
   /**
-   * Begin: elements get `armor.started` with this payload.
+   * Keep what it starts from, its generation among that, if no checkpoint has it. To be done before its first step:
+   * what a step says in a generation that is then lost, another life would say otherwise.
    *
    * @param first There is no checkpoint yet. A damaged snapshot costs nothing while there is another before it and
    *   its log; so the first one is written twice.
    */
-  start(payload: Payload, first: boolean = false): void {
+  keep(first: boolean = false): void {
     const { store, hand } = this.surroundings;
-    hand?.hold({ kind: "restore", id: "", op: "" });
-    if (store && this.kernel.needsSnapshot) {
-      for (let left = first ? 2 : 1; left > 0; left--) store.writeSnapshot(this.kernel.snapshot());
-    }
+    if (this.#kept || !store || !this.kernel.needsSnapshot) return;
+    this.#kept = true;
+    hand?.hold(restoring);
+    for (let left = first ? 2 : 1; left > 0; left--) store.writeSnapshot(this.kernel.snapshot());
+    hand?.release();
+  }
+
+  /** Begin: elements get `armor.started` with this payload. `first`: as in {@link keep}. */
+  start(payload: Payload, first: boolean = false): void {
+    const { hand } = this.surroundings;
+    this.keep(first);
+    hand?.hold(restoring);
     this.dispatch({ kind: "start", payload });
     if (!hand) return;
     this.#clock.after(timing.settledAfterMs, () => {

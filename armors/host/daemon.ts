@@ -129,6 +129,7 @@ export class Daemon {
     const { identity } = machine;
     const { listenHost, allowElements } = this.options;
     this.#doors = doors;
+    this.#host.keep(this.state.first);
     const node = { id: this.node.id, listenHost, cluster: () => identity.now.cluster, allowElements };
     const armors = { kernel, host: this.#host, router: this.#router, processes, keyOf: (id: string) => machine.keyOf(id), node };
     await doors.openInner((link) => takeLocalLink(armors, link));
