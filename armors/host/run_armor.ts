@@ -58,7 +58,11 @@ class RunningArmor {
     const { generation, again } = this.order;
     if (!generation) return;
     const state = this.#state = openArmorState(this.kind, this.machine, generation, again);
-    if (state.restored?.snapshot && state.follows) await this.#makeHost(state, undefined);
+    if (!state.restored?.snapshot || !state.follows) return;
+    const host = await this.#makeHost(state, undefined);
+    // The daemon will order the generation under which it registers: without a checkpoint of that the next life would begin anew.
+    host.keep();
+    this.machine.markBoot();
   }
 
   connect(): void {
@@ -114,7 +118,7 @@ class RunningArmor {
       local: (op, payload) => host.local(op, payload),
     });
     host.start({ bootId: machine.bootId }, state.restored?.snapshot === undefined);
-    // Not before the new generation is in its checkpoint: its next life, should this one end early, has lost as much as this one.
+    // As above, of one that begins anew. Not before its generation is in its checkpoint: the next life, should this one end early, has lost as much as this one.
     if (state.store) machine.markBoot();
     const { damage = [], complete = true } = state.restored ?? {};
     if (damage.length > 0) host.local("checkpoint.restored", { damage: [...damage], complete });
