@@ -34,8 +34,9 @@ export const operations = [
 /** Payload field that ties the answer to `armor.send` to its request; the other fields are the sender's. */
 const sentField = "operator:request";
 
-/** Requests that wait, for one more try under a new FTM. */
-type Volatile = { readonly open: ReadonlyMap<string, DataRecord> };
+/** A request that waits, for one more try under a new FTM. `tries`: those that have not come back. */
+type Open = { readonly operation: Data; readonly args: DataRecord; readonly tries: number };
+type Volatile = { readonly open: ReadonlyMap<string, Open> };
 
 const unknown: OperationAnswer = {
   ok: false,
@@ -65,7 +66,7 @@ export function operator(node: string): Element {
     handlers: {
       "operator.request": (_state, thread) => {
         const { request, operation, args } = thread.payload as { request: string; operation: string; args: DataRecord };
-        thread.setVolatile({ open: new Map(thread.volatile.open).set(request, { operation, args }) });
+        thread.setVolatile({ open: new Map(thread.volatile.open).set(request, { operation, args, tries: 0 }) });
         thread.after(`deadline ${request}`, timing.operatorDeadlineMs, "operator.late", { request });
         if (operation === "armor.send") {
           thread.insert(op("table.read"), op("operator.send-own"));
@@ -103,11 +104,12 @@ export function operator(node: string): Element {
         const { request } = thread.payload["try"] as { request: string };
         const open = thread.volatile.open.get(request);
         if (!open) return;
-        thread.send({
-          ops: [op(open["operation"] as string, "ftm"), op("operator.answer", thread.self)],
-          payload: { request, args: open["args"]!, node },
+        const sent = thread.send({
+          ops: [op(open.operation as string, "ftm"), op("operator.answer", thread.self)],
+          payload: { request, args: open.args, node },
           deadlineMs: timing.operatorDeadlineMs,
         });
+        if (sent) thread.setVolatile({ open: new Map(thread.volatile.open).set(request, { ...open, tries: open.tries + 1 }) });
       },
       // A new FTM knows nothing of what the old one was doing; operations are idempotent.
       "ftm.changed": (_state, thread) => {
@@ -129,7 +131,7 @@ export function operator(node: string): Element {
       },
       "operator.late": (_state, thread) => {
         const open = thread.volatile.open.get(thread.payload["request"] as string);
-        thread.payload["answer"] = (open?.["operation"] === "armor.send" ? unanswered : unknown) as unknown as Data;
+        thread.payload["answer"] = (open?.operation === "armor.send" ? unanswered : unknown) as unknown as Data;
         thread.insert(op("liveness.read"), op("operator.late-answer"));
       },
       "operator.late-answer": (_state, thread) => {
@@ -143,7 +145,13 @@ export function operator(node: string): Element {
         const failure = thread.payload["failure"] as Failure;
         const { payload } = thread.payload["message"] as unknown as { payload: DataRecord };
         const request = payload[sentField] ?? payload["request"];
-        if (typeof request !== "string" || !thread.volatile.open.has(request)) return;
+        const open = typeof request === "string" ? thread.volatile.open.get(request) : undefined;
+        if (typeof request !== "string" || !open) return;
+        // What failed may yet be done by the other try, as where a node has joined since; nobody is told no, and gets it.
+        if (open.tries > 1) {
+          thread.setVolatile({ open: new Map(thread.volatile.open).set(request, { ...open, tries: open.tries - 1 }) });
+          return;
+        }
         const code = failure.code === "usage" || failure.code === "unknown" || failure.code === "stale" ? failure.code : "refused";
         thread.payload["request"] = request;
         thread.payload["answer"] = failure.code === "deadline" ? (payload[sentField] === undefined ? unknown : unanswered) as unknown as Data : { ok: false, code, error: failure.text };

@@ -46,4 +46,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 107, found: "a node was told once more to leave while its leaving was being stored: the table took it back, and it left by a majority that counted it" },
   { seed: 28, found: "nothing in the armors: what a rewound armor had lost was sent again and handled, and the checker missed it all the same" },
   { seed: 109, found: "two nodes were apart and both changed an armor of one's own; the FTM after that began with both tables, and did not name what gave way" },
+  { seed: 36, found: "a submission was tried again under a new FTM: the first try was refused, the second, for which a node had joined, was not; its operator was told no" },
 ];
