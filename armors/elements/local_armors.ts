@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { DataRecord } from "../../core/data.ts";
+import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareGenerations, type Generation } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
@@ -163,6 +163,15 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         thread.insert(op("liveness.watch"));
         tell(thread);
         return { ...state, [armor]: { ...kept, process, generation, begin: null } };
+      },
+      // What the application table says of their elements.
+      "armors.align": (state, thread) => {
+        const sets = thread.payload["align"] as { readonly [armor: ArmorId]: Data };
+        delete thread.payload["align"];
+        for (const [armor, elements] of Object.entries(sets)) {
+          if (!state[armor] || thread.volatile.live[armor]?.state !== "running") continue;
+          thread.send({ ops: [op("elements.align", armor)], payload: { elements }, lane: "system" });
+        }
       },
       // It is made of other elements than when it registered.
       "armor.described": (_state, thread) => {

@@ -14,7 +14,7 @@ import { op } from "../../core/micro_operation.ts";
 import { namePattern, nameRule } from "../name_rule.ts";
 import { elementsKey, type OwnArmorEntry, type Tombstone } from "../shapes.ts";
 import { findArmor } from "./armor_names.ts";
-import type { ElementSet, ElementSource } from "./element_source.ts";
+import { type ElementsChange, type ElementSet, type ElementSource, isOld, removedAfter } from "./element_source.ts";
 import { ownArmors } from "./own_placement.ts";
 import type { NodeView } from "./registration.ts";
 import type { TableChange } from "./table_version.ts";
@@ -27,12 +27,16 @@ type InstallArguments = { readonly name?: unknown; readonly node?: unknown; read
 /** Arguments of `elements.change`. */
 type ChangeArguments = { readonly verb?: unknown; readonly armor?: unknown; readonly name?: unknown; readonly source?: unknown };
 
+/** Changes of elements that this FTM has sent. */
+type Volatile = { readonly changes: number };
+
 /** The FTM's part in armors and elements of the user's own. */
 export function ownArmorTable(): Element {
-  return element({
+  return element<DataRecord, Volatile>({
     name: "own_armors",
     version: 1,
     state: {},
+    volatile: () => ({ changes: 0 }),
     handlers: {
       "own.install": (_state, thread) =>
         thread.insert(op("nodes.read"), op("admission.check"), op("admission.room"), op("table.read"), op("own.enter"), op("table.change"), op("table.commit"), op("cluster.changed"), op("view.tell")),
@@ -109,7 +113,7 @@ function answer(thread: Thread, set: { readonly [key: string]: Data }, body: Dat
 
 /** What is not needed on the way back. */
 function forget(thread: Thread): void {
-  for (const field of ["args", "element", "table", "nodes", "armors", "epoch", "noted", "verb"]) delete thread.payload[field];
+  for (const field of ["args", "element", "table", "nodes", "armors", "epoch", "noted", "verb", "numbered"]) delete thread.payload[field];
 }
 
 function refuseFull(table: Table, more: number): void {
@@ -123,7 +127,7 @@ function refuseFull(table: Table, more: number): void {
 }
 
 /** The change travels to the armor and comes back here. */
-function send(thread: Thread): void {
+function send(thread: Thread<Volatile>): void {
   const { verb, armor, name, source = "" } = thread.payload["args"] as ChangeArguments;
   const table = thread.payload["table"] as Table;
   if (verb !== "add" && verb !== "replace" && verb !== "remove") throw new OperationError("usage", `unknown change ${JSON.stringify(verb)} of an element`);
@@ -131,7 +135,11 @@ function send(thread: Thread): void {
   const id = findArmor(armor, table);
   if (id === undefined) throw new OperationError("refused", noArmor(armor));
   if (verb !== "remove" && !id.includes("@")) refuseFull(table, source.length);
+  const number = thread.volatile.changes + 1;
+  thread.setVolatile({ changes: number });
+  const numbered: ElementsChange = { epoch: thread.payload["epoch"] as ElementsChange["epoch"], number };
   forget(thread);
+  thread.payload["numbered"] = numbered;
   thread.payload["element"] = { name, source } satisfies ElementSource;
   thread.payload["verb"] = verb;
   thread.payload["noted"] = id;
@@ -139,24 +147,26 @@ function send(thread: Thread): void {
 }
 
 function record(thread: Thread): void {
-  const { noted: id, verb, element: given } = thread.payload as unknown as { noted: string; verb: string; element: ElementSource };
+  const { noted: id, verb, element: given, numbered } = thread.payload as unknown as { noted: string; verb: string; element: ElementSource; numbered?: ElementsChange };
   const { hash = "" } = thread.payload["answer"] as { hash?: string };
   const table = thread.payload["table"] as Table;
   const before = (table[elementsKey(id)] ?? none) as unknown as ElementSet;
   const entry = ownArmors(table).find((one) => one.id === id);
   const { name, source } = given;
   const present = before.own.find((one) => one.name === name);
+  const change = numbered && { change: numbered };
   const own = verb === "remove"
     ? before.own.filter((one) => one !== present)
     : present
-    ? before.own.map((one) => (one === present ? { ...one, hash } : one))
-    : [...before.own, { name, hash, builtIn: (thread.payload["answer"] as { builtIn?: boolean }).builtIn === true }];
+    ? before.own.map((one) => (one === present ? { ...one, hash, ...change } : one))
+    : [...before.own, { name, hash, builtIn: (thread.payload["answer"] as { builtIn?: boolean }).builtIn === true, ...change }];
   const sources: { [hash: string]: string } = {};
   for (const one of own) sources[one.hash] = one.hash === hash ? source : before.sources[one.hash]!;
-  const set: { [key: string]: Data } = { [elementsKey(id)]: { own, sources } as unknown as Data };
+  const removed = removedAfter(before, name, verb === "remove" ? numbered : undefined);
+  const set: { [key: string]: Data } = { [elementsKey(id)]: { own, sources, ...removed } as unknown as Data };
   if (entry) set[`armor:${entry.name}`] = { ...entry, revision: entry.revision + 1, revisionEpoch: thread.payload["epoch"] as OwnArmorEntry["revisionEpoch"] };
-  // An armor of one's own that was removed meanwhile is not brought back.
-  const gone = !entry && id !== "ftm" && id !== "heartbeat";
-  thread.payload["change"] = { set: gone ? {} : set, unset: [] } satisfies TableChange as unknown as Data;
+  // An armor of one's own that was removed meanwhile is not brought back; nor is what a later change has replaced, said once more after a rewind.
+  const over = (!entry && id !== "ftm" && id !== "heartbeat") || isOld(before, name, numbered);
+  thread.payload["change"] = { set: over ? {} : set, unset: [] } satisfies TableChange as unknown as Data;
   forget(thread);
 }

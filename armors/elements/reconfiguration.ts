@@ -7,12 +7,13 @@
  *
  * @module
  */
-import type { Data } from "../../core/data.ts";
+import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { limits } from "../../core/limits.ts";
+import { op } from "../../core/micro_operation.ts";
 import type { Incarnation } from "../shapes.ts";
-import { type ElementSet, type ElementSource, isBasic, type OwnElement, sourceKey, type SourceState, sourceState } from "./element_source.ts";
+import { type ElementsChange, type ElementSet, type ElementSource, isBasic, isOld, type OwnElement, removedAfter, type RemovedElements, sourceKey, type SourceState, sourceState } from "./element_source.ts";
 
 type State = SourceState & { readonly incarnation: Incarnation };
 
@@ -31,7 +32,7 @@ const loadWithinMs = 10_000;
 /** Keeps the incarnation under which the armor was last registered, and the elements it was given. */
 export function reconfiguration({ library, given = { own: [], sources: {} } }: ElementSupply = { library: () => undefined }): Element {
   const put = (verb: "add" | "replace") => (state: State, thread: Thread): State | undefined => {
-    const { name, source } = thread.payload["element"] as ElementSource;
+    const { element: { name, source }, numbered } = thread.payload as unknown as { element: ElementSource; numbered?: ElementsChange };
     if (!thread.completion) {
       refuseBasic(name);
       const { length } = source;
@@ -48,9 +49,11 @@ export function reconfiguration({ library, given = { own: [], sources: {} } }: E
     const own = state.own.find((one) => one.name === name);
     const builtIn = own?.builtIn ?? present !== undefined;
     const answer = { ok: true, name, version: made.version, hash, builtIn };
-    if (own?.hash === hash) {
+    const entry: OwnElement = { name, hash, builtIn, ...(numbered && { change: numbered }) };
+    const old = isOld(state, name, numbered);
+    if (old || own?.hash === hash) {
       thread.payload["answer"] = { ...answer, changed: false };
-      return;
+      return old || !numbered ? undefined : { ...state, own: state.own.map((one) => (one === own ? entry : one)) };
     }
     if (verb === "replace" && present && !own) refuseNarrower(made, present.ops);
     if (!own && state.own.length >= limits.ownElementsMax) {
@@ -59,9 +62,8 @@ export function reconfiguration({ library, given = { own: [], sources: {} } }: E
     thread.reconfigure(verb === "add" ? { add: made } : { replace: made });
     thread.event({ kind: verb === "add" ? "element.added" : "element.replaced", subject: thread.self, element: name, version: made.version });
     thread.payload["answer"] = { ...answer, changed: true };
-    const entry: OwnElement = { name, hash, builtIn };
     const next = own ? state.own.map((one) => (one === own ? entry : one)) : [...state.own, entry];
-    return withOwn({ ...state, [sourceKey(hash)]: source }, next);
+    return withOwn({ ...state, [sourceKey(hash)]: source }, next, removedAfter(state, name, undefined));
   };
 
   return element<State>({
@@ -75,29 +77,43 @@ export function reconfiguration({ library, given = { own: [], sources: {} } }: E
       "element.add": put("add"),
       "element.replace": put("replace"),
       "element.remove": (state, thread) => {
-        const name = String((thread.payload["element"] as { name?: Data }).name);
+        const { element: { name: wanted }, numbered } = thread.payload as unknown as { element: { name?: Data }; numbered?: ElementsChange };
+        const name = String(wanted);
         refuseBasic(name);
         const own = state.own.find((one) => one.name === name);
         const present = thread.describe().some((one) => one.name === name);
-        if (!own && !present) {
+        const old = isOld(state, name, numbered);
+        if (old || (!own && !present)) {
           thread.payload["answer"] = { ok: true, name, changed: false };
-          return;
+          return old || !numbered ? undefined : withOwn(state, state.own, removedAfter(state, name, numbered));
         }
         if (!own || own.builtIn) throw new OperationError("refused", `element "${name}" came with the armor: others count on it; replace it instead`);
         thread.reconfigure({ remove: name });
         thread.event({ kind: "element.removed", subject: thread.self, element: name });
         thread.payload["answer"] = { ok: true, name, changed: true };
-        return withOwn(state, state.own.filter((one) => one !== own));
+        return withOwn(state, state.own.filter((one) => one !== own), removedAfter(state, name, numbered));
+      },
+      // From the daemon, what the application table says: changes that were acknowledged may be among what a checkpoint has lost.
+      "elements.align": (state, thread) => {
+        const { own, sources, removed = {} } = thread.payload["elements"] as unknown as ElementSet;
+        const change = (verb: string, given: DataRecord, numbered: ElementsChange): void =>
+          void thread.send({ ops: [op(`element.${verb}`, thread.self)], payload: { element: given, numbered }, lane: "system" });
+        for (const { name, hash, change: numbered } of own) {
+          if (!numbered || isOld(state, name, numbered)) continue;
+          const present = thread.describe().some((one) => one.name === name);
+          change(present ? "replace" : "add", { name, source: sources[hash]! }, numbered);
+        }
+        for (const [name, numbered] of Object.entries(removed)) if (!isOld(state, name, numbered)) change("remove", { name }, numbered);
       },
     },
   });
 }
 
-/** The state with this list; sources that nothing on it needs are dropped. */
-function withOwn(state: State, own: readonly OwnElement[]): State {
+/** The state with these lists; sources that nothing on them needs are dropped. */
+function withOwn(state: State, own: readonly OwnElement[], removed: { readonly removed?: RemovedElements }): State {
   const needed = new Set(own.map(({ hash }) => sourceKey(hash)));
-  const kept = Object.entries(state).filter(([key]) => !key.startsWith("source:") || needed.has(key));
-  return { ...Object.fromEntries(kept), own } as unknown as State;
+  const kept = Object.entries(state).filter(([key]) => key !== "removed" && (!key.startsWith("source:") || needed.has(key)));
+  return { ...Object.fromEntries(kept), own, ...removed } as unknown as State;
 }
 
 /** Hash of what the host has loaded; `refused` is the host's reason, in Armor's own words. */

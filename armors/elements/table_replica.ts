@@ -5,11 +5,12 @@
  *
  * @module
  */
-import type { Data } from "../../core/data.ts";
+import { type Data, dataEqual } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { epochZero } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
-import { nodeOf, type NodeRegistration, type NodeReport, type TableCopy, type TableVersion } from "../shapes.ts";
+import { elementsKey, nodeOf, type NodeRegistration, type NodeReport, type TableCopy, type TableVersion } from "../shapes.ts";
+import type { ElementSet } from "./element_source.ts";
 import { wrongTable } from "./state_checks.ts";
 import { compareVersions, contains, tableEntries, type TableStore } from "./table_version.ts";
 
@@ -48,6 +49,7 @@ export function tableReplica(): Element {
         for (const key of [...store.unset, "lost"]) delete next[key];
         // Who else is there must survive damage to the log: a daemon that forgot the others would lead alone.
         if (nodesOf(next) !== nodesOf(state)) thread.command({ kind: "checkpoint.snapshot", args: {} });
+        align(thread, next, Object.keys(store.set).filter((key) => key.startsWith(elementsKey("")) && !dataEqual(next[key]!, state[key] ?? null)));
         return next as State;
       },
       "armor.started": (state, thread) => {
@@ -56,6 +58,7 @@ export function tableReplica(): Element {
       "ftm.changed": (state, thread) => {
         if (state["lost"] === true) want(thread);
       },
+      "armor.registered": (state, thread) => align(thread, state, [elementsKey(thread.payload["armor"] as string)]),
       "table.want": (state, thread) => {
         if (state["lost"] !== true) return;
         thread.send({ ops: [op("table.wanted", "ftm")], payload: { node: nodeOf(thread.self) }, lane: "system", deadlineMs: wantEveryMs });
@@ -79,6 +82,18 @@ export function tableReplica(): Element {
       },
     },
   });
+}
+
+/** Armors of this node are told of changes to their elements that are in the table: what their checkpoints have lost of that they make anew. */
+function align(thread: Thread, table: { readonly [key: string]: Data }, keys: readonly string[]): void {
+  const sets = keys.flatMap((key) => {
+    const set = table[key] as unknown as ElementSet | undefined;
+    const changed = set && (set.removed !== undefined || set.own.some(({ change }) => change !== undefined));
+    return changed ? [[key.slice(elementsKey("").length), set as unknown as Data] as const] : [];
+  });
+  if (sets.length === 0) return;
+  thread.payload["align"] = Object.fromEntries(sets);
+  thread.insert(op("armors.align"));
 }
 
 /** Whom a table registers. */
