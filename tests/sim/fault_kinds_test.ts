@@ -75,6 +75,22 @@ test("when faults end a guard that hung before it had the node's lock is ended: 
   expect(node.machine.all("guard").map(({ name, stopped }) => [name, stopped])).toEqual([["guard", false]]);
 }, 60_000);
 
+test("when faults end a guard that hangs together with its daemon is ended, if no execution armor is there to wake them", async () => {
+  for (const [armor, ended] of [[true, false], [false, true]] as const) {
+    const cluster = new SimCluster({ seed: 5, nodes: 1 });
+    const [node] = cluster.nodes as [SimNode];
+    node.powerOn();
+    await cluster.run(5_000);
+    const guard = node.guardLock!;
+    for (const process of [guard, node.daemon!.process]) process.stop();
+    if (!armor) node.machine.all("execution")[0]!.signal("SIGKILL");
+    new Faults(cluster, new Workload(cluster), [], 1_000).end();
+    await cluster.run(10_000);
+    expect(guard.alive).toBe(!ended);
+    expect(["guard", "daemon", "execution"].map((role) => node.machine.all(role).map(({ stopped }) => stopped))).toEqual([[false], [false], [false]]);
+  }
+}, 60_000);
+
 describe("a simulated machine", () => {
   test("gives a slow process its work late and in order", async () => {
     const clock = new SimClock();

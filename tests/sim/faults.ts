@@ -49,8 +49,10 @@ export class Faults {
       node.programsMissing = false;
       node.machine.slowMs = 0;
       node.machine.wake();
-      // A guard that hung before it had the node's lock or a daemon, or whose daemon died before it had noticed: only a watchdog of the system helps, or a person.
-      const watched = node.daemonLock?.alive ? node.guardLock : undefined;
+      // A guard that hung before it had the node's lock or a daemon, or whose daemon died before it had noticed, or hangs as well while there is no
+      // execution armor that would wake both: only a watchdog of the system helps, or a person.
+      const awake = ["daemon", "execution"].some((role) => node.machine.all(role).some(({ stopped }) => !stopped));
+      const watched = node.daemonLock?.alive && awake ? node.guardLock : undefined;
       for (const guard of node.machine.all("guard")) if (guard.stopped && guard !== watched) guard.signal("SIGKILL");
       node.disk.syncMaxMs = 4;
       node.disk.files.full = false;
