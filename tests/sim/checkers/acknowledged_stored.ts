@@ -11,7 +11,7 @@ import { compareEpochs } from "../../../core/generation.ts";
 import type { Message } from "../../../core/message.ts";
 import type { NodeView } from "../../../armors/elements/registration.ts";
 import type { FtmBegin } from "../../../armors/elements/takeover.ts";
-import { daemonOf, type TableCopy, type TableVersion } from "../../../armors/shapes.ts";
+import { daemonOf, type NodeRegistration, type TableCopy, type TableVersion } from "../../../armors/shapes.ts";
 import type { Checker, Fail, Life } from "./checker.ts";
 
 type Stored = { readonly commit: number; readonly version: TableVersion };
@@ -66,7 +66,9 @@ export function acknowledgedStored(fail: Fail): Checker {
     handling: ({ node }, op, { message, payload, state }) => {
       if (op === "table.commit" && !committing.has(message.id)) {
         const { version } = state as { version: TableVersion };
-        const members = Object.keys(state).filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length));
+        // One that had left counts no more than one that was not there, although it may have returned before the answer.
+        const counts = (id: string): boolean => id === node.id || !(state[`node:${id}`] as NodeRegistration).left;
+        const members = Object.keys(state).filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length)).filter(counts);
         committing.set(message.id, { version, members });
       }
       if (op !== "ftm.begin" || !acknowledged) return;

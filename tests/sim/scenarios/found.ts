@@ -48,4 +48,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 28, found: "nothing in the armors: what a rewound armor had lost was sent again and handled, and the checker missed it all the same" },
   { seed: 109, found: "two nodes were apart and both changed an armor of one's own; the FTM after that began with both tables, and did not name what gave way" },
   { seed: 36, found: "a submission was tried again under a new FTM: the first try was refused, the second, for which a node had joined, was not; its operator was told no" },
+  { seed: 158, found: "nothing in the armors: a node that had left returned between a change and its answer, and the checker counted it" },
 ];

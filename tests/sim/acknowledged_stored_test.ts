@@ -1,0 +1,43 @@
+/** Which nodes must have a change before it is acknowledged: those that counted when it was made. */
+import { expect, test } from "bun:test";
+import { encode } from "../../core/codec.ts";
+import type { Data } from "../../core/data.ts";
+import type { Effects } from "../../core/effects.ts";
+import type { KernelEvent } from "../../core/kernel_event.ts";
+import { daemonOf } from "../../armors/shapes.ts";
+import { acknowledgedStored } from "./checkers/acknowledged_stored.ts";
+import type { Handling, Life } from "./checkers/checker.ts";
+
+const version = { epoch: { number: 1, node: "a" }, sequence: 2 };
+
+/** A change is acknowledged when these have stored it. @param left Those that had left when it was made; all are alive when it is answered. */
+function acknowledge(nodes: string, left: string, stored: string): number {
+  let failures = 0;
+  const checker = acknowledgedStored(() => void (failures += 1));
+  const registered = new Map([...nodes].map((id) => [id, { id, state: "alive" }]));
+  const life = (armor: string, id: string): Life =>
+    ({ node: { id, name: id }, store: { reached: 1 }, kernel: { armor, snapshot: () => ({ commit: 0 }), volatile: () => ({ nodes: registered }) } }) as unknown as Life;
+  const step = (of: Life, commit: object): void => checker.stepped!(of, { kind: "tick" } as KernelEvent, { commits: [commit] } as unknown as Effects);
+  for (const id of nodes) {
+    const daemon = life(daemonOf(id), id);
+    checker.made!(daemon);
+    if (stored.includes(id)) step(daemon, { commit: 1, set: { table_replica: { version } } });
+  }
+  const ftm = life("ftm", "a");
+  const entries = Object.fromEntries([...nodes].map((id) => [`node:${id}`, { id, left: left.includes(id) }]));
+  checker.handling!(ftm, "table.commit", { message: { id: "m" }, payload: {}, state: { version, ...entries } } as unknown as Handling);
+  const answer = { id: "m", ops: [{ name: "operator.answer" }], payload: { answer: { ok: true } } };
+  step(ftm, { commit: 1, sent: [{ body: encode(answer as unknown as Data) }] });
+  return failures;
+}
+
+test("a majority of the members is enough, and less is not", () => {
+  expect(acknowledge("abc", "", "ab")).toBe(0);
+  expect(acknowledge("abcd", "", "ab")).toBe(1);
+  expect(acknowledge("abc", "", "bc")).toBe(1);
+});
+
+test("a node that had left counts no more, though it is back when the operator is told", () => {
+  expect(acknowledge("abcd", "d", "ab")).toBe(0);
+  expect(acknowledge("abcd", "d", "ad")).toBe(1);
+});
