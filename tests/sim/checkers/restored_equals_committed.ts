@@ -8,11 +8,12 @@
  */
 import type { ChannelSnapshot, Snapshot } from "../../../core/checkpoint.ts";
 import { DurableState } from "../../../core/durable_state.ts";
-import { generationText } from "../../../core/generation.ts";
+import { compareGenerations, generationText } from "../../../core/generation.ts";
 import { diskStatus } from "../../../armors/host/hand_record.ts";
 import { canonicalText } from "../plain_data.ts";
 import type { Checker, Fail, Life } from "./checker.ts";
 
+type Compared = Pick<Snapshot, "elements" | "continuations" | "channels" | "commit" | "generation">;
 type Parts = { readonly [part: string]: unknown };
 
 /** Compares at every death that did not cut a step in two, where the disk was sound, and at the next start. */
@@ -34,7 +35,7 @@ export function restoredEqualsCommitted(fail: Fail): Checker {
       lastHeld.delete(line);
       if (!held || !life.follows) return;
       const restored = life.kernel.snapshot();
-      compare(line, committed(held), committed(restored));
+      compare(line, committed(held, restored), committed(restored, held));
       compare(line, { outboxes: outboxes(held, held) }, { outboxes: outboxes(restored, held) });
     },
     died: (life) => {
@@ -56,19 +57,21 @@ export function restoredEqualsCommitted(fail: Fail): Checker {
         channels: [...state.channels.values()],
       };
       const held = kernel.snapshot();
-      compare(lineOf(life), committed(held), committed(restorable));
+      compare(lineOf(life), committed(held, restorable), committed(restorable, held));
       lastHeld.set(lineOf(life), held);
     },
   };
 }
 
-function committed({ elements, continuations, channels, commit, generation }: Snapshot): Parts {
+function committed({ elements, continuations, channels, commit, generation }: Compared, other: Pick<Snapshot, "channels">): Parts {
   const said = channels.filter(({ next, marks }) => next.system + next.user > 2 || marks.system + marks.user > 0);
+  const numbers = ({ peer, next, marks, inbound }: ChannelSnapshot): [string, unknown] => {
+    // Marks count a peer's messages in the generation agreed on.
+    const agreed = other.channels.find((one) => one.peer === peer)?.inbound;
+    const same = inbound === undefined || agreed === undefined || compareGenerations(inbound, agreed) === 0;
+    return [peer, same ? { next, marks } : { next }];
+  };
   return { generation, commit, elements, continuations, channels: Object.fromEntries(said.map(numbers)) };
-}
-
-function numbers({ peer, next, marks }: ChannelSnapshot): [string, unknown] {
-  return [peer, { next, marks }];
 }
 
 /** What waits in the outboxes, without what `held` knows to be acknowledged. */
