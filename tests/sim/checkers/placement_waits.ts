@@ -20,6 +20,8 @@ const order = "instances.assign";
 export function placementWaits(fail: Fail): Checker {
   const answered = new WeakMap<SimProcess, Set<string>>();
   const told = new WeakMap<SimProcess, Set<string>>();
+  /** Held alive after the step before: in one step it may place first and then let a node join. */
+  const aliveBefore = new WeakMap<SimProcess, ReadonlySet<string>>();
   return {
     made: ({ process, kernel }) => {
       if (kernel.armor === "ftm") answered.set(process, new Set()) && told.set(process, new Set());
@@ -31,14 +33,16 @@ export function placementWaits(fail: Fail): Checker {
     },
     stepped: ({ process, kernel, node }, _event, { commits }) => {
       if (kernel.armor !== "ftm") return;
+      const nodes = [...(kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> }).nodes.values()];
+      const before = aliveBefore.get(process);
+      aliveBefore.set(process, new Set(nodes.filter(({ state }) => state === "alive").map(({ id }) => id)));
       for (const { sent = [] } of commits) {
         for (const { peer, body } of sent) {
           if (!Buffer.from(body.buffer, body.byteOffset, body.length).includes(order)) continue;
           const { ops, payload } = decode(body) as Message;
           // An empty list places nothing.
           if (!ops.some(({ name }) => name === order) || (payload["instances"] as unknown[]).length === 0) continue;
-          const nodes = [...(kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> }).nodes.values()];
-          const silent = nodes.filter(({ id, state }) => state === "alive" && !told.get(process)!.has(id));
+          const silent = nodes.filter(({ id, state }) => state === "alive" && before?.has(id) !== false && !told.get(process)!.has(id));
           if (silent.length > 0) fail("placement waits", `the FTM of ${node.name} orders ${nodeOf(peer)} before it knows what runs on ${silent.map(({ name }) => name).join(", ")}`);
           const registered = nodes.filter(({ state, replaced }) => state !== "left" && !replaced);
           const heard = registered.filter(({ id }) => answered.get(process)!.has(id) || told.get(process)!.has(id));
