@@ -17,6 +17,8 @@ export function messagesOnce(fail: Fail): Checker {
   const lines = new Map<string, { handled: Handled[]; keys: Set<string> }>();
   /** Generation of each armor's last life. */
   const newest = new Map<string, string>();
+  /** By message, the armors that have handled it on its way, each in which generation. */
+  const passed = new Map<string, Map<string, string>>();
   const lineOf = (kernel: { armor: string; generation: Parameters<typeof generationText>[0] }): string =>
     `${kernel.armor} ${generationText(kernel.generation)}`;
   return {
@@ -39,9 +41,12 @@ export function messagesOnce(fail: Fail): Checker {
       const { id, executed, ops } = decode(body) as Message;
       // A new generation of the sender may repeat what was in doubt.
       const key = `${id}#${executed} of ${generationText(fromGeneration)}`;
-      // What was in doubt when the armor that began it was rewound may come round again by any way.
+      // What was in doubt when the armor that began it, or one on its way, was rewound may come round again by any way.
       const [origin = "", born = ""] = id.split("/");
-      const rewound = (newest.get(origin) ?? born) !== born;
+      let way = passed.get(id);
+      if (!way) passed.set(id, way = new Map([[origin, born]]));
+      const rewound = [...way].some(([armor, generation]) => (newest.get(armor) ?? generation) !== generation);
+      if (!way.has(kernel.armor)) way.set(kernel.armor, generationText(kernel.generation));
       if (line.keys.has(key) && !rewound) fail("messages once", `${name} handles ${key} (${ops[0]?.name}) from ${from} twice`);
       line.keys.add(key);
       line.handled.push({ commit: record.commit, key });
