@@ -187,6 +187,9 @@ export const executionOf = (node: string): ArmorId => `execution@${node}`;
 /** The node part of `daemon@NODE` or `execution@NODE`. */
 export const nodeOf = (armor: ArmorId): string => armor.slice(armor.indexOf("@") + 1);
 
+/** An FTM has one line of state in its epoch. */
+export const ftmGeneration = ({ number, node }: Epoch): Generation => ({ epoch: number, node, counter: 0 });
+
 /** How many of `registered` nodes must answer or store: 1 of 1, 1 of 2 (availability), a majority from three up. */
 export function quorum(registered: number): number {
   return registered <= 2 ? 1 : Math.floor(registered / 2) + 1;

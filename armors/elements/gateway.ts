@@ -9,7 +9,7 @@ import type { DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { op } from "../../core/micro_operation.ts";
-import { nodeOf, type NodeRegistration, type NodeReport } from "../shapes.ts";
+import { ftmGeneration, nodeOf, type NodeRegistration, type NodeReport } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 import type { View } from "./view_shape.ts";
 import { changedView, type ViewChange } from "./view_change.ts";
@@ -69,10 +69,11 @@ export function gateway(): Element {
         thread.command({ kind: "routes.nodes", args: { nodes } });
       },
       "ftm.changed": (_state, thread) => {
-        const { node } = thread.payload["ftm"] as FtmLocation;
+        const ftm = thread.payload["ftm"] as FtmLocation;
+        const { node } = ftm;
         const address = thread.payload["address"];
         if (typeof address === "string") thread.command({ kind: "routes.nodes", args: { nodes: { [node]: address } } });
-        thread.command({ kind: "routes.armors", args: { armors: { ftm: node } } });
+        thread.command({ kind: "routes.armors", args: { armors: { ftm: node }, ftm: ftmGeneration(ftm.epoch) } });
       },
       // For the successor of an FTM that was told of a planned absence.
       "armors.report": (_state, thread) => {

@@ -8,7 +8,7 @@ import type { DataRecord } from "../../core/data.ts";
 import { type Element, element } from "../../core/element.ts";
 import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
-import type { ArmorReport, NodeRegistration } from "../shapes.ts";
+import { type ArmorReport, ftmGeneration, type NodeRegistration } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 
 type State = {
@@ -43,7 +43,7 @@ export function membership(self: NodeRegistration): Element {
       "membership.join": (_state, thread) => {
         const { ftm, address } = thread.payload as unknown as { ftm: FtmLocation; address: string };
         thread.command({ kind: "routes.nodes", args: { nodes: { [ftm.node]: address } } });
-        thread.command({ kind: "routes.armors", args: { armors: { ftm: ftm.node } } });
+        thread.command({ kind: "routes.armors", args: { armors: { ftm: ftm.node }, ftm: ftmGeneration(ftm.epoch) } });
         thread.after("ask", 0, "membership.ask");
       },
       "membership.ask": (state, thread) => {

@@ -5,6 +5,7 @@
  */
 import type { DataRecord } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
+import type { Generation } from "../../core/generation.ts";
 import type { ArmorProcesses } from "./armor_processes.ts";
 import type { DaemonMachine } from "./daemon_machine.ts";
 import type { Departure } from "./departure.ts";
@@ -49,7 +50,7 @@ export function performDaemonCommand(parts: DaemonParts, { kind, args }: HostCom
     case "routes.nodes":
       return links.setAddresses(args["nodes"] as { [node: string]: string });
     case "routes.armors":
-      for (const [armor, at] of Object.entries(args["armors"] as { [armor: string]: string })) router.setNode(armor, at);
+      for (const [armor, at] of Object.entries(args["armors"] as { [armor: string]: string })) router.setNode(armor, at, armor === "ftm" ? args["ftm"] as Generation | undefined : undefined);
       return;
     case "events.store":
       return machine.events.add(args["events"] as unknown as StoredEvent[]);

@@ -42,9 +42,11 @@ export class Router {
     for (const link of this.#local.values()) link.send(bytes);
   }
 
-  /** Which node an armor is on, as the FTM says. */
-  setNode(armor: string, node: string): void {
+  /** Which node an armor is on, as the FTM says; `generation`: what an older one says of itself is not listened to. */
+  setNode(armor: string, node: string, generation?: Generation): void {
     this.#nodes.set(armor, node);
+    const before = this.#heard.get(armor);
+    if (generation && (!before || compareGenerations(before, generation) < 0)) this.#heard.set(armor, generation);
   }
 
   /** A frame from this node's daemon or one of its armors. */
