@@ -10,8 +10,8 @@ import { messagesConserved } from "./checkers/messages_conserved.ts";
 const body = new Uint8Array([1, 2, 3]);
 const line = (counter: number): Generation => ({ epoch: 1, node: "n", counter });
 
-/** One message that its receiver handles in commit 5 and loses by going on from commit 3. */
-function lost() {
+/** One message that its receiver handles in commit 5. */
+function handled() {
   const failures: string[] = [];
   const checker = messagesConserved((_rule, text) => failures.push(text));
   const begin = (armor: string, counter: number, commit: number, follows: boolean, node = "n1"): Life => {
@@ -31,9 +31,10 @@ function lost() {
   handle(begin("b", 0, 0, false), 5);
   return {
     failures,
-    rewound: begin("b", 1, 3, true),
+    /** It is lost: its receiver goes on from commit 3. */
+    rewind: () => begin("b", 1, 3, true),
     goesOn: (node: string, counter: number, commit: number) => begin("b", counter, commit, true, node),
-    anew: () => begin("b", 2, 0, false),
+    anew: (node = "n1") => begin("b", 2, 0, false, node),
     handle,
     /** The sender commits that it has agreed with this line, and that nothing waits. */
     agree: (counter: number) => {
@@ -44,28 +45,39 @@ function lost() {
 }
 
 test("a message that was lost and is neither sent again nor named is missed", () => {
-  const { failures, agree } = lost();
+  const { failures, agree, rewind } = handled();
+  rewind();
   agree(1);
   expect(failures).toEqual(["1 messages from a of n1 to b are gone without a word"]);
 });
 
 test("one that was sent again and handled is not", () => {
-  const { failures, agree, handle, rewound } = lost();
-  handle(rewound, 4);
+  const { failures, agree, handle, rewind } = handled();
+  handle(rewind(), 4);
   agree(1);
   expect(failures).toEqual([]);
 });
 
 test("one that was lost by a line before the receiver began anew by order is over", () => {
-  const { failures, agree, anew } = lost();
+  const { failures, agree, anew, rewind } = handled();
+  rewind();
   anew();
   agree(2);
   expect(failures).toEqual([]);
 });
 
+test("one that is lost by an old copy, after the receiver has begun anew on another node, is over", () => {
+  const { failures, agree, anew, goesOn, rewind } = handled();
+  anew("n2");
+  rewind();
+  goesOn("n2", 3, 0);
+  agree(3);
+  expect(failures).toEqual([]);
+});
+
 test("a copy that was left on another node and goes on there for a while has lost nothing of what this one has handled", () => {
-  const { failures, agree, handle, rewound, goesOn } = lost();
-  handle(rewound, 4);
+  const { failures, agree, handle, rewind, goesOn } = handled();
+  handle(rewind(), 4);
   goesOn("n2", 2, 1);
   goesOn("n1", 3, 4);
   agree(3);

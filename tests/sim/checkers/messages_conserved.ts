@@ -8,7 +8,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { ChannelSnapshot, CommitRecord } from "../../../core/checkpoint.ts";
-import { generationText } from "../../../core/generation.ts";
+import { compareGenerations, type Generation, generationText } from "../../../core/generation.ts";
 import type { Microkernel } from "../../../core/microkernel.ts";
 import type { Lane } from "../../../core/message.ts";
 import type { Checker, Fail, Life } from "./checker.ts";
@@ -33,6 +33,8 @@ export function messagesConserved(fail: Fail): Checker {
   const senders = new Map<string, Sender>();
   /** By armor and node: an old copy on a node that returns is no rewind of the one that was placed elsewhere meanwhile. */
   const receivers = new Map<string, Map<string, Receiver>>();
+  /** By armor, the latest generation in which it began anew. */
+  const begun = new Map<string, Generation>();
   const copiesOf = (armor: string): Map<string, Receiver> => {
     let copies = receivers.get(armor);
     if (!copies) receivers.set(armor, copies = new Map());
@@ -124,9 +126,12 @@ export function messagesConserved(fail: Fail): Checker {
     if (!follows) {
       // One that begins anew by order has nothing in doubt: what came before it is over, also what an earlier line had lost.
       for (const { lines } of senders.values()) for (const { lost } of lines.values()) lost.delete(armor);
+      const last = begun.get(armor);
+      if (!last || compareGenerations(generation, last) > 0) begun.set(armor, generation);
       return;
     }
-    if (before?.generation === generationText(generation)) return;
+    // The same of an old copy on a node that returns later.
+    if (before?.generation === generationText(generation) || compareGenerations(generation, begun.get(armor) ?? generation) < 0) return;
     for (const { commit: at, line, message } of before?.handled ?? []) {
       if (at > commit) line.lost.set(armor, (line.lost.get(armor) ?? new Set()).add(message));
     }
