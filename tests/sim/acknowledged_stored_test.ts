@@ -10,8 +10,13 @@ import type { Handling, Life } from "./checkers/checker.ts";
 
 const version = { epoch: { number: 1, node: "a" }, sequence: 2 };
 
-/** A change is acknowledged when these have stored it. @param left Those that had left when it was made; all are alive when it is answered. */
-function acknowledge(nodes: string, left: string, stored: string): number {
+/**
+ * A change is acknowledged when these have stored it.
+ *
+ * @param left Those that had left when it was made; all are alive when it is answered.
+ * @param next Number of the epoch of an FTM that begins with a table that does not have it.
+ */
+function acknowledge(nodes: string, left: string, stored: string, next = 0): number {
   let failures = 0;
   const checker = acknowledgedStored(() => void (failures += 1));
   const registered = new Map([...nodes].map((id) => [id, { id, state: "alive" }]));
@@ -28,6 +33,10 @@ function acknowledge(nodes: string, left: string, stored: string): number {
   checker.handling!(ftm, "table.commit", { message: { id: "m" }, payload: {}, state: { version, ...entries } } as unknown as Handling);
   const answer = { id: "m", ops: [{ name: "operator.answer" }], payload: { answer: { ok: true } } };
   step(ftm, { commit: 1, sent: [{ body: encode(answer as unknown as Data) }] });
+  if (next === 0) return failures;
+  const table = { version: { epoch: { number: 1, node: "" }, sequence: 9 }, lineage: [], entries };
+  const begin = { epoch: { number: next, node: "" }, reports: [{ table }] };
+  checker.handling!(ftm, "ftm.begin", { message: { id: "n" }, payload: { begin }, state: {} } as unknown as Handling);
   return failures;
 }
 
@@ -40,4 +49,9 @@ test("a majority of the members is enough, and less is not", () => {
 test("a node that had left counts no more, though it is back when the operator is told", () => {
   expect(acknowledge("abcd", "d", "ab")).toBe(0);
   expect(acknowledge("abcd", "d", "ad")).toBe(1);
+});
+
+test("a later FTM begins with what was acknowledged; one of a lower epoch, whose node slept meanwhile, need not", () => {
+  expect(acknowledge("abc", "", "ab", 2)).toBe(1);
+  expect(acknowledge("abc", "", "ab", 1)).toBe(0);
 });

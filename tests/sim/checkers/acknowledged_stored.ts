@@ -22,7 +22,8 @@ export function acknowledgedStored(fail: Fail): Checker {
   const copies = new Map<string, { life: Life; stored: Stored[] }>();
   /** Version of the table at a thread's `table.commit`, and the nodes that it registers: one that joins since gets all of it before it counts. */
   const committing = new Map<string, { version: TableVersion; members: readonly string[] }>();
-  let acknowledged: TableVersion | undefined;
+  /** The last version that each FTM has acknowledged. */
+  const acknowledged = new Map<string, TableVersion>();
 
   const reached = (node: string, version: TableVersion): boolean => {
     const copy = copies.get(daemonOf(node));
@@ -41,7 +42,9 @@ export function acknowledgedStored(fail: Fail): Checker {
     if (!enough || !reached(life.node.id, version)) {
       fail("acknowledged stored", `the FTM of ${life.node.name} acknowledges version ${version.epoch.number}.${version.sequence}, which ${have.length} of ${registered.length} nodes have stored`);
     }
-    if (registered.length > 2 && (!acknowledged || isAtLeast(version, acknowledged))) acknowledged = version;
+    const { number, node } = version.epoch;
+    const before = acknowledged.get(`${number}.${node}`);
+    if (registered.length > 2 && (!before || isAtLeast(version, before))) acknowledged.set(`${number}.${node}`, version);
   };
 
   return {
@@ -71,13 +74,16 @@ export function acknowledgedStored(fail: Fail): Checker {
         const members = Object.keys(state).filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length)).filter(counts);
         committing.set(message.id, { version, members });
       }
-      if (op !== "ftm.begin" || !acknowledged) return;
-      const tables = (payload["begin"] as FtmBegin).reports.map(({ table }) => table);
+      if (op !== "ftm.begin") return;
+      const { epoch, reports } = payload["begin"] as FtmBegin;
+      const tables = reports.map(({ table }) => table);
+      // What was acknowledged since in a higher epoch it cannot know: its node slept between the takeover and the start. Nobody obeys it.
+      const newest = [...acknowledged.values()].filter((one) => compareEpochs(one.epoch, epoch) < 0).sort((a, b) => (isAtLeast(a, b) ? -1 : 1))[0];
       // Whoever has lost a part of a copy cannot say what was newest.
-      if (tables.some(({ lost }) => lost) || tables.some((table) => contains(table, acknowledged!))) return;
+      if (!newest || tables.some(({ lost }) => lost) || tables.some((table) => contains(table, newest))) return;
       // One that knows of a single other node acts alone: a cluster may have grown without it.
       if (tables.every(({ entries }) => Object.keys(entries).filter((key) => key.startsWith("node:")).length <= 2)) return;
-      fail("acknowledged stored", `the FTM of ${node.name} begins without version ${acknowledged.epoch.number}.${acknowledged.sequence}, which was acknowledged`);
+      fail("acknowledged stored", `the FTM of ${node.name} begins without version ${newest.epoch.number}.${newest.sequence}, which was acknowledged`);
     },
   };
 }

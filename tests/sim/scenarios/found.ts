@@ -51,4 +51,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 36, found: "a submission was tried again under a new FTM: the first try was refused, the second, for which a node had joined, was not; its operator was told no" },
   { seed: 158, found: "nothing in the armors: a node that had left returned between a change and its answer, and the checker counted it" },
   { seed: 200, found: "nothing in the armors: an old copy of a heartbeat armor returned with its node and was rewound there, and the checker missed that of the one placed since" },
+  { seed: 24, found: "nothing in the armors: a node slept between a takeover and the start of its FTM, and the checker wanted that to know what a higher epoch had acknowledged" },
 ];
