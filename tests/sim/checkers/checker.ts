@@ -67,5 +67,6 @@ export const watchedOps: ReadonlySet<string> = new Set([
   "instances.told",
   "armors.told",
   "table.commit",
+  "placement.decide",
   "program.exited",
 ]);

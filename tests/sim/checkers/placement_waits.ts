@@ -20,35 +20,35 @@ const order = "instances.assign";
 export function placementWaits(fail: Fail): Checker {
   const answered = new WeakMap<SimProcess, Set<string>>();
   const told = new WeakMap<SimProcess, Set<string>>();
-  /** Held alive after the step before: in one step it may place first and then let a node join. */
-  const aliveBefore = new WeakMap<SimProcess, ReadonlySet<string>>();
+  /** What was wrong with each decision since the last step, by the nodes that it knew of: one that joins later in the same step, or is heard again, is not among them. */
+  const wrongs = new WeakMap<SimProcess, (string | undefined)[]>();
+  const wrongWith = (process: SimProcess, nodes: readonly NodeView[]): string | undefined => {
+    const silent = nodes.filter(({ id, state }) => state === "alive" && !told.get(process)!.has(id));
+    if (silent.length > 0) return `before it knows what runs on ${silent.map(({ name }) => name).join(", ")}`;
+    const registered = nodes.filter(({ state, replaced }) => state !== "left" && !replaced);
+    const heard = registered.filter(({ id }) => answered.get(process)!.has(id) || told.get(process)!.has(id));
+    return registered.length > 2 && 2 * heard.length <= registered.length ? `after ${heard.length} of ${registered.length} nodes have answered` : undefined;
+  };
   return {
     made: ({ process, kernel }) => {
-      if (kernel.armor === "ftm") answered.set(process, new Set()) && told.set(process, new Set());
+      if (kernel.armor === "ftm") answered.set(process, new Set()) && told.set(process, new Set()) && wrongs.set(process, []);
     },
     handling: ({ process }, op, { payload }) => {
-      if (op === "ftm.begin") for (const { node } of (payload["begin"] as FtmBegin).reports) answered.get(process)?.add(node);
+      if (op === "placement.decide") wrongs.get(process)?.push(wrongWith(process, payload["nodes"] as unknown as NodeView[]));
+      else if (op === "ftm.begin") for (const { node } of (payload["begin"] as FtmBegin).reports) answered.get(process)?.add(node);
       else if (op === "instances.told") told.get(process)?.add(String(payload["node"]));
       else if (op === "armors.told") answered.get(process)?.add(String(payload["node"]));
     },
     stepped: ({ process, kernel, node }, _event, { commits }) => {
       if (kernel.armor !== "ftm") return;
-      const nodes = [...(kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> }).nodes.values()];
-      const before = aliveBefore.get(process);
-      aliveBefore.set(process, new Set(nodes.filter(({ state }) => state === "alive").map(({ id }) => id)));
+      const decisions = wrongs.get(process)!.splice(0);
       for (const { sent = [] } of commits) {
         for (const { peer, body } of sent) {
           if (!Buffer.from(body.buffer, body.byteOffset, body.length).includes(order)) continue;
           const { ops, payload } = decode(body) as Message;
           // An empty list places nothing.
           if (!ops.some(({ name }) => name === order) || (payload["instances"] as unknown[]).length === 0) continue;
-          const silent = nodes.filter(({ id, state }) => state === "alive" && before?.has(id) !== false && !told.get(process)!.has(id));
-          if (silent.length > 0) fail("placement waits", `the FTM of ${node.name} orders ${nodeOf(peer)} before it knows what runs on ${silent.map(({ name }) => name).join(", ")}`);
-          const registered = nodes.filter(({ state, replaced }) => state !== "left" && !replaced);
-          const heard = registered.filter(({ id }) => answered.get(process)!.has(id) || told.get(process)!.has(id));
-          if (registered.length > 2 && 2 * heard.length <= registered.length) {
-            fail("placement waits", `the FTM of ${node.name} orders ${nodeOf(peer)} after ${heard.length} of ${registered.length} nodes have answered`);
-          }
+          if (decisions.every((wrong) => wrong !== undefined)) fail("placement waits", `the FTM of ${node.name} orders ${nodeOf(peer)} ${decisions[0] ?? "without a decision"}`);
         }
       }
     },
