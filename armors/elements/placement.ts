@@ -26,6 +26,8 @@ import {
 } from "../shapes.ts";
 import type { NodeView } from "./registration.ts";
 
+/** Until when it counts, and the operator's restart before which it was seen: after one everything is tried again. */
+type Avoided = { readonly untilMs: number; readonly restart: number };
 type Placed = { readonly node: string; readonly placement: Placement };
 type Volatile = {
   /** Last report of each execution armor. */
@@ -34,8 +36,8 @@ type Volatile = {
   readonly number: number;
   /** Last list sent to each node. */
   readonly sent: ReadonlyMap<string, readonly InstanceOrder[]>;
-  /** By instance, nodes on which it cannot or does not stay up, and until when that counts: nodes change. */
-  readonly avoid: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** By instance, nodes on which it cannot or does not stay up. */
+  readonly avoid: ReadonlyMap<string, ReadonlyMap<string, Avoided>>;
   readonly epoch: Epoch;
   /** When execution armors were last asked to report. */
   readonly askedMs: ReadonlyMap<string, number>;
@@ -104,7 +106,7 @@ function takeReport(thread: Placing, payload: Payload): void {
     if (placed.get(key)?.node === node) {
       const nodes = new Map(avoid.get(key));
       if (report.crashLoop || report.cannot !== "") {
-        nodes.set(node, thread.nowMs + avoidMs);
+        nodes.set(node, { untilMs: thread.nowMs + avoidMs, restart: report.restart });
         thread.after(`avoid ${key}`, avoidMs, "cluster.changed");
       } else if (report.state === "running") nodes.delete(node);
       avoid.set(key, nodes);
@@ -246,9 +248,10 @@ function mustMove(thread: Placing, entry: ApplicationEntry, id: string, placed: 
   return isAvoided(thread, entry, id, placed.node) && alive.some((node) => !isAvoided(thread, entry, id, node.id));
 }
 
-/** It has not stayed up there, and that was not long ago. */
-function isAvoided(thread: Placing, { serial }: Pick<ApplicationEntry, "serial">, id: string, node: string): boolean {
-  return (thread.volatile.avoid.get(instanceKey({ id, serial }))?.get(node) ?? 0) > thread.nowMs;
+/** It has not stayed up there, that was not long ago, and no operator has restarted it since: nodes change. */
+function isAvoided(thread: Placing, { serial, restart }: Pick<ApplicationEntry, "serial" | "restart">, id: string, node: string): boolean {
+  const found = thread.volatile.avoid.get(instanceKey({ id, serial }))?.get(node);
+  return found !== undefined && found.untilMs > thread.nowMs && found.restart >= restart;
 }
 
 /** Where it has not failed to stay up, then where there is room on the disk, if anywhere; the fewest copies of the application, then the fewest instances, then the first by name. */

@@ -88,8 +88,8 @@ class Places {
 
   reports(name: string): InstanceReport[] {
     const cannot = this.unable.has(name) ? "it does not exist" : "";
-    return (this.orders.get(name) ?? []).map(({ id, serial, application, placement: placed }) => ({
-      id, serial, name: application.name, placement: placed, state: cannot === "" ? "running" : "failed", pid: 1, restarts: 0, restart: 0, crashLoop: false, cannot,
+    return (this.orders.get(name) ?? []).map(({ id, serial, application, placement: placed, restart }) => ({
+      id, serial, name: application.name, placement: placed, state: cannot === "" ? "running" : "failed", pid: 1, restarts: 0, restart, crashLoop: false, cannot,
     }));
   }
 
@@ -148,6 +148,20 @@ describe("placement", () => {
     places.submit({ name: "web" });
     expect(places.where).toEqual({ "web.0": "n1" });
     expect(places.network.events.filter(({ event }) => event.kind === "application.moved")).toHaveLength(1);
+  });
+
+  test("tries everywhere again when an operator has restarted it", () => {
+    const places = new Places("n1", "n2");
+    places.unable.add("n1").add("n2");
+    places.submit({ name: "web" });
+    const [stuckOn] = Object.values(places.where);
+    const other = stuckOn === "n1" ? "n2" : "n1";
+    places.unable.delete(other);
+    places.changed();
+    expect(places.where).toEqual({ "web.0": stuckOn! });
+    places.table["app:web"] = { ...(places.table["app:web"] as DataRecord), restart: 1 };
+    places.changed();
+    expect(places.where).toEqual({ "web.0": other });
   });
 
   test("tries a node again that has become able since", () => {
