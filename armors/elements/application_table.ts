@@ -99,13 +99,14 @@ export function applicationTable(node: string): Element {
       "application.change": (state, thread) => {
         const { set, unset, answer } = changeApplication(state, thread.payload, state.version);
         thread.payload["answer"] = answer as unknown as Data;
-        if (Object.keys(set).length + unset.length === 0) return;
+        // Also if nothing has to be changed: an FTM that has a successor and does not know it would answer from an old table.
         return change(state, thread, dated(state, set, state.version.sequence + 1), unset);
       },
       "table.change": (state, thread) => {
         const { set, unset } = thread.payload["change"] as unknown as TableChange;
         delete thread.payload["change"];
-        if (Object.keys(set).length + unset.length > 0) return change(state, thread, dated(state, set, state.version.sequence + 1), unset);
+        const answers = thread.payload["answer"] !== undefined;
+        if (answers || Object.keys(set).length + unset.length > 0) return change(state, thread, dated(state, set, state.version.sequence + 1), unset);
       },
       "application.completed": (state, thread) => {
         const { name, serial, instance, restart } = thread.payload as { name: string; serial: string; instance: string; restart: number };

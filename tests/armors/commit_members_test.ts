@@ -1,4 +1,4 @@
-/** Which nodes must have a change while one of them leaves: those that were members when it was made. */
+/** Which nodes must have a change before it is acknowledged: while one of them leaves, those that were members when it was made. */
 import { expect, test } from "bun:test";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
@@ -24,6 +24,7 @@ function twoNodes() {
       },
       "change.make": (_, thread) => thread.insert(op("table.change"), op("table.commit"), op("change.done")),
       "leaving.make": (_, thread) => thread.insert(op("node.register"), op("table.commit"), op("change.done")),
+      "submission.make": (_, thread) => thread.insert(op("application.change"), op("table.commit"), op("change.done")),
       "change.done": (_, thread) => void done.push(String(thread.payload["what"])),
     },
   });
@@ -41,6 +42,7 @@ function twoNodes() {
     left,
     version,
     change: () => step("change.make", { what: "change", change: { set: { "gone:x": {} }, unset: [] } }),
+    submit: (what: string) => step("submission.make", { what, operation: "application.submit", args: { application: { name: "web", command: "web" } } }),
     leaves: (id: string) => step("leaving.make", { what: "leaving", registration: registration(id, true) }),
     stores: (node: string, stored: Data) => step("table.stored", { node, stored }),
   };
@@ -68,4 +70,15 @@ test("it waits for the peer no more once that has left", () => {
   table.left.push("b");
   table.stores("a", table.version());
   expect(table.done).toEqual(["leaving", "change"]);
+});
+
+test("an answer that nothing has to be changed waits like a change: an FTM that has a successor, whose orders are refused, gives none", () => {
+  const table = twoNodes();
+  table.submit("first");
+  for (const node of ["a", "b"]) table.stores(node, table.version());
+  expect(table.done).toEqual(["first"]);
+  table.submit("again");
+  expect(table.done).toEqual(["first"]);
+  for (const node of ["a", "b"]) table.stores(node, table.version());
+  expect(table.done).toEqual(["first", "again"]);
 });
