@@ -64,14 +64,15 @@ export function restoredEqualsCommitted(fail: Fail): Checker {
 }
 
 function committed({ elements, continuations, channels, commit, generation }: Compared, other: Pick<Snapshot, "channels">): Parts {
-  const said = channels.filter(({ next, marks }) => next.system + next.user > 2 || marks.system + marks.user > 0);
-  const numbers = ({ peer, next, marks, inbound }: ChannelSnapshot): [string, unknown] => {
+  const numbers = ({ peer, next, marks, inbound }: ChannelSnapshot): [string, unknown][] => {
     // Marks count a peer's messages in the generation agreed on.
     const agreed = other.channels.find((one) => one.peer === peer)?.inbound;
     const same = inbound === undefined || agreed === undefined || compareGenerations(inbound, agreed) === 0;
-    return [peer, same ? { next, marks } : { next }];
+    // Where nothing was said or heard that counts there may be no channel.
+    const said = next.system + next.user > 2 || (same && marks.system + marks.user > 0);
+    return said ? [[peer, same ? { next, marks } : { next }]] : [];
   };
-  return { generation, commit, elements, continuations, channels: Object.fromEntries(said.map(numbers)) };
+  return { generation, commit, elements, continuations, channels: Object.fromEntries(channels.flatMap(numbers)) };
 }
 
 /** What waits in the outboxes, without what `held` knows to be acknowledged. */
