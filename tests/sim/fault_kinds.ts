@@ -76,16 +76,16 @@ const machines: { readonly [name: string]: Doer } = {
     if (faults.random.below(2) === 0) machine.jump(50 + faults.random.below(60_000));
     machine.wallErrorMs = faults.random.below(200_000_000) - 100_000_000;
   },
-  // Of an armor's files, and the armor finds it when it is started again.
+  // Of an armor's files, and the armor finds it when it is started again: before the next of them, or a log and the mark that tells its length might be cut alike.
   "bit-rot": (faults) => {
     const { cluster } = faults;
     const node = faults.anyNode();
     const { armors } = node.disk;
     const armor = armors[faults.random.below(armors.length)];
     // What daemons keep is kept by the others too, as long as a majority has its disk.
-    if (!node.machine.on || armor === undefined || (armor.startsWith("daemon@") && (cluster.nodes.length < 2 || !isWhole(cluster)))) return faults.miss();
+    if (!node.machine.on || armor === undefined || node.disk.altered.has(armor) || (armor.startsWith("daemon@") && (cluster.nodes.length < 2 || !isWhole(cluster)))) return faults.miss();
     cluster.trace(`fault: ${node.disk.rot(armor)} on ${node.name}`);
-    for (const process of node.machine.all()) if (process.role === armor.split("@")[0]) process.signal("SIGKILL");
+    for (const process of node.machine.all()) if ((process.role === "own" ? process.name : process.role) === armor.split("@")[0]) process.signal("SIGKILL");
   },
   "disk-full": (faults) => {
     const { files } = faults.anyNode().disk;

@@ -91,6 +91,20 @@ test("when faults end a guard that hangs together with its daemon is ended, if n
   }
 }, 60_000);
 
+test("bits rot in the files of an armor only when what had rotted before was found", async () => {
+  const cluster = new SimCluster({ seed: 5, nodes: 1 });
+  const [node] = cluster.nodes as [SimNode];
+  node.powerOn();
+  await cluster.run(5_000);
+  const faults = new Faults(cluster, new Workload(cluster), [], 1_000);
+  for (let count = 0; count < 20; count++) faults.do("bit-rot");
+  expect(faults.done).toHaveLength(1);
+  expect([...node.disk.altered]).toEqual([`execution@${node.id}`]);
+  expect(node.machine.all("execution")).toEqual([]);
+  await cluster.run(3_000);
+  expect(node.disk.altered.size).toBe(0);
+}, 60_000);
+
 describe("a simulated machine", () => {
   test("gives a slow process its work late and in order", async () => {
     const clock = new SimClock();
