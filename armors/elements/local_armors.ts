@@ -152,6 +152,8 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         if (before?.lostAtMs !== undefined) {
           thread.event({ kind: "armor.recovered", subject: armor, node, durationMs: thread.nowMs - before.lostAtMs });
         }
+        // Nothing may be said under a new generation before it is on the disk.
+        if (compareGenerations(generation, kept.generation) !== 0) thread.command({ kind: "armor.answer", args: { armor } });
         const { incarnation } = kept;
         thread.send({ ops: [op("armor.configure", armor)], payload: { incarnation }, lane: "system" });
         thread.payload["targets"] = [{

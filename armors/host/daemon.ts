@@ -21,7 +21,7 @@ import { Departure } from "./departure.ts";
 import { GuardWatch } from "./guard_watch.ts";
 import { type Heartbeats, openHeartbeats } from "./heartbeats.ts";
 import { unjoined } from "./identity.ts";
-import { takeLocalLink } from "./local_armor_links.ts";
+import { LocalArmorAnswers, takeLocalLink } from "./local_armor_links.ts";
 import type { LinkUp } from "./local_link.ts";
 import { NodeLinks } from "./node_links.ts";
 import { nodesOf } from "./node_memory.ts";
@@ -61,6 +61,7 @@ export class Daemon {
   readonly processes: ArmorProcesses;
   readonly #host: ArmorHost;
   readonly #router: Router;
+  readonly #answers = new LocalArmorAnswers();
   readonly #requests: OperatorRequests;
   readonly #departure: Departure;
   readonly #self: ArmorReport;
@@ -131,7 +132,7 @@ export class Daemon {
     this.#doors = doors;
     this.#host.keep(this.state.first);
     const node = { id: this.node.id, listenHost, cluster: () => identity.now.cluster, allowElements };
-    const armors = { kernel, host: this.#host, router: this.#router, processes, keyOf: (id: string) => machine.keyOf(id), node };
+    const armors = { kernel, host: this.#host, router: this.#router, processes, keyOf: (id: string) => machine.keyOf(id), node, answers: this.#answers };
     await doors.openInner((link) => takeLocalLink(armors, link));
     this.#heartbeats = await openHeartbeats({
       machine,
@@ -194,6 +195,7 @@ export class Daemon {
       links,
       processes,
       router: this.#router,
+      answers: this.#answers,
       requests: this.#requests,
       departure: this.#departure,
       heartbeats: () => this.#heartbeats,

@@ -12,6 +12,7 @@ import type { Departure } from "./departure.ts";
 import type { StoredEvent } from "./event_store.ts";
 import type { GuardWatch } from "./guard_watch.ts";
 import type { Heartbeats } from "./heartbeats.ts";
+import type { LocalArmorAnswers } from "./local_armor_links.ts";
 import type { NodeLinks } from "./node_links.ts";
 import type { OperatorRequests } from "./operator_requests.ts";
 import type { Router } from "./router.ts";
@@ -22,6 +23,7 @@ export interface DaemonParts {
   readonly links: NodeLinks;
   readonly router: Router;
   readonly processes: ArmorProcesses;
+  readonly answers: LocalArmorAnswers;
   readonly requests: OperatorRequests;
   readonly departure: Departure;
   /** Absent while the daemon starts. */
@@ -41,6 +43,8 @@ export function performDaemonCommand(parts: DaemonParts, { kind, args }: HostCom
       return parts.heartbeats()?.reply(args);
     case "armor.spawn":
       return void processes.spawn(args);
+    case "armor.answer":
+      return parts.answers.release(String(args["armor"]));
     case "armor.end":
       return void processes.end(args);
     case "process.watch":

@@ -6,7 +6,7 @@
  */
 import { decode, encode } from "../../core/codec.ts";
 import type { Data, DataRecord } from "../../core/data.ts";
-import type { Generation } from "../../core/generation.ts";
+import { compareGenerations, type Generation } from "../../core/generation.ts";
 import type { Microkernel } from "../../core/microkernel.ts";
 import type { FrameLink, LinkHandlers } from "../../transports/frame_link.ts";
 import type { ElementSet } from "../elements/element_source.ts";
@@ -16,6 +16,28 @@ import type { ArmorProcesses } from "./armor_processes.ts";
 import type { LocalFrame, Refused, Register, Registered } from "./local_link.ts";
 import type { Router } from "./router.ts";
 
+/**
+ * Answers to registrations that wait until the generation is on the daemon's
+ * disk: what an armor says under one that is forgotten in a loss of power would
+ * be said once more, under the same numbers, by its next life.
+ */
+export class LocalArmorAnswers {
+  readonly #waiting = new Map<string, () => void>();
+
+  /** @param known The generation is on the disk; of a registration before this one it may not be yet. */
+  give(armor: string, known: boolean, answer: () => void): void {
+    if (known && !this.#waiting.has(armor)) answer();
+    else this.#waiting.set(armor, answer);
+  }
+
+  /** Command `armor.answer`: the commit is safe. */
+  release(armor: string): void {
+    const answer = this.#waiting.get(armor);
+    this.#waiting.delete(armor);
+    answer?.();
+  }
+}
+
 /** What the links need of their daemon. */
 export interface LocalArmorOptions {
   readonly kernel: Microkernel;
@@ -23,6 +45,7 @@ export interface LocalArmorOptions {
   readonly router: Router;
   readonly processes: ArmorProcesses;
   readonly keyOf: (id: string) => Uint8Array;
+  readonly answers: LocalArmorAnswers;
   /** The node as it is told to its armors. */
   readonly node: { readonly id: string; readonly listenHost: string; readonly cluster: () => string; readonly allowElements: boolean };
 }
@@ -48,7 +71,7 @@ export function takeLocalLink(options: LocalArmorOptions, link: FrameLink): Link
 
 /** @returns The armor's id, unless it was refused. */
 function register(options: LocalArmorOptions, link: FrameLink, { armor, role, process, generation, elements }: Register): string | undefined {
-  const { kernel, host, router, processes, keyOf, node } = options;
+  const { kernel, host, router, processes, keyOf, node, answers } = options;
   const living = processes.living(armor);
   const kept = (kernel.state("local_armors") as { [armor: string]: { generation: Generation; begin: DataRecord | null } })[armor];
   if ((living && living.pid !== process.pid) || !kept) {
@@ -69,7 +92,7 @@ function register(options: LocalArmorOptions, link: FrameLink, { armor, role, pr
     given: ((kernel.state("table_replica") as DataRecord)[elementsKey(armor)] ?? null) as ElementSet | null,
     allowElements: node.allowElements,
   } satisfies Registered;
-  link.send(encode(answer));
+  answers.give(armor, compareGenerations(answer.generation, kept.generation) === 0, () => link.send(encode(answer)));
   host.local("armor.registered", { armor, role, process, generation: answer.generation, elements: elements as Data });
   host.dispatch({ kind: "link-up" });
   return armor;

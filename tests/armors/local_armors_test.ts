@@ -25,13 +25,20 @@ function daemon() {
   local("armor.spawned", { armor: "ftm", process });
   return {
     silent: () => local("liveness.changed", { changes: [{ id: "ftm", liveness: "failed", silentMs: 1_250 }] }),
-    register: () => local("armor.registered", { armor: "ftm", process, generation, elements: [] }),
+    register: (counter = 0) => local("armor.registered", { armor: "ftm", process, generation: { ...generation, counter }, elements: [] }),
   };
 }
 
 test("an armor that has not registered is not killed for the silence of the one before it on another node", () => {
   const node = daemon();
   expect(node.silent()).not.toContain("process.kill");
+});
+
+test("an armor that goes on in another generation is answered when that is on the daemon's disk", () => {
+  const node = daemon();
+  expect(node.register()).not.toContain("armor.answer");
+  expect(node.register(1)).toContain("armor.answer");
+  expect(node.register(1)).not.toContain("armor.answer");
 });
 
 test("a registered armor that is silent is killed", () => {
