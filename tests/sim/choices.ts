@@ -27,16 +27,21 @@ const sizes = [1, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9];
 /** Every so manieth seed is frozen: it is slow. */
 const frozenEvery = 8;
 
+/** Dense faults in larger clusters last shorter. */
+const denseNodes = 4;
+
 /** What this seed chooses, but for what is given. */
 export function choicesOf(seed: number, given: Partial<Choices> = {}): Choices {
   const random = seededRandom(seed + 77);
   const nodes = sizes[random.below(sizes.length)]!;
   const share = 1 + random.below(4);
-  const durationMs = 30_000 + random.below(30_000);
+  const longMs = 25_000 + random.below(25_000);
   // Most recoveries are to end before the next fault; in every fourth seed hardly one does.
   const dense = random.below(4) === 0;
   const pauseMs = dense ? 30 + random.below(150) : 500 + random.below(6_000);
   const kinds = Object.keys(faultKinds).filter(() => random.below(5) < share);
+  // What a fault costs grows with the nodes that hear of it: a large cluster in which hardly one recovery ends is not looked at for as long.
+  const durationMs = dense && nodes > denseNodes ? Math.round((longMs * denseNodes) / nodes) : longMs;
   const chosen: Choices = { nodes, kinds, durationMs, pauseMs, frozen: seed % frozenEvery === 0 };
   return { ...chosen, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
 }
