@@ -11,7 +11,7 @@
 import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
-import { restartDefaults, timing } from "../../core/limits.ts";
+import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import type { Payload } from "../../core/payload.ts";
 import {
@@ -24,10 +24,9 @@ import {
   type InstanceReport,
   type Placement,
 } from "../shapes.ts";
+import { type Avoided, avoidedAfter } from "./avoidance.ts";
 import type { NodeView } from "./registration.ts";
 
-/** Until when it counts, and the operator's restart before which it was seen: after one everything is tried again. */
-type Avoided = { readonly untilMs: number; readonly restart: number };
 type Placed = { readonly node: string; readonly placement: Placement };
 type Volatile = {
   /** Last report of each execution armor. */
@@ -48,9 +47,6 @@ type Placing = Thread<Volatile>;
 
 const askAgainMs = 2_000;
 const handOverAgainMs = timing.takeoverRetryMs;
-
-/** A node that could not run an instance may be tried again after this; ten times as long as its execution armor waits. */
-const avoidMs = 10 * restartDefaults.delayCapMs;
 
 /** The FTM's placement of instances. */
 export function placement(): Element {
@@ -105,10 +101,10 @@ function takeReport(thread: Placing, payload: Payload): void {
     if (!known || comparePlacements(report.placement, known.placement) > 0) placed.set(key, { node, placement: report.placement });
     if (placed.get(key)?.node === node) {
       const nodes = new Map(avoid.get(key));
-      if (report.crashLoop || report.cannot !== "") {
-        nodes.set(node, { untilMs: thread.nowMs + avoidMs, restart: report.restart });
-        thread.after(`avoid ${key}`, avoidMs, "cluster.changed");
-      } else if (report.state === "running") nodes.delete(node);
+      const avoided = avoidedAfter(nodes.get(node), report, thread.nowMs);
+      if (avoided) nodes.set(node, avoided);
+      else nodes.delete(node);
+      if (avoided && avoided.untilMs > thread.nowMs) thread.after(`avoid ${key} ${node}`, avoided.untilMs - thread.nowMs, "cluster.changed");
       avoid.set(key, nodes);
     }
     if (report.state === "completed") {

@@ -172,7 +172,7 @@ describe("placement", () => {
     const other = stuckOn === "n1" ? "n2" : "n1";
     places.unable.delete(other);
     // Nobody reports anything: time alone does it. Its own node is tried all the while.
-    for (let passed = 0; passed < 330_000; passed += 30_000) {
+    for (let passed = 0; passed < 60_000; passed += 30_000) {
       places.network.advance(30_000);
       places.network.local(`execution@${stuckOn}`, "instances.tell");
     }
