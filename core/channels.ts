@@ -146,6 +146,7 @@ export class Channels {
     const sends: Frame[] = [];
     let wakeAtMs: number | undefined;
     for (const channel of this.#channels.values()) {
+      if (channel.idle) continue;
       if (channel.refused && admits) channel.announceRoom();
       acks.push(...channel.replies(admits ? limits.windowMax : 0));
       sends.push(...channel.outgoing(nowMs));

@@ -261,6 +261,11 @@ export class ReliableChannel {
     if (this.pending || this.#greets) this.#retransmitAtMs = nowMs;
   }
 
+  /** Nothing waits, and nothing is to be answered: most channels of a large armor, at most times. */
+  get idle(): boolean {
+    return !this.pending && !this.#greets && !this.refused && this.#retransmitAtMs === Infinity && this.#replies.length === 0 && !this.#ackDue.system && !this.#ackDue.user;
+  }
+
   /** When {@link outgoing} wants to be called next; Infinity: only when something has changed. */
   get wakeAtMs(): number {
     const unsent = lanes.some((lane) => this.#outbox[lane].length > this.#transmitted[lane]);
