@@ -23,9 +23,9 @@ export function majorityDecides(fail: Fail): Checker {
       const { nodes } = kernel.volatile("registration") as { nodes: Nodes };
       const last = before.get(process);
       before.set(process, nodes);
-      const inReach = hasMajority(nodes);
       // In one step it may decide first and then miss another node: of these two either may come first.
-      if (last && last !== nodes && !inReach && !hasMajority(last)) {
+      const inReach = hasMajority(nodes) || (last !== undefined && hasMajority(last));
+      if (last && last !== nodes && !inReach) {
         const failed = [...nodes.values()].filter(({ id, state }) => state === "failed" && last.has(id) && last.get(id)!.state !== "failed");
         for (const { name } of failed) fail("majority decides", `the FTM of ${node.name} declares ${name} failed without a majority`);
       }
