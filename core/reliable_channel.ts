@@ -27,6 +27,8 @@ interface Waiting {
   deadlineAtMs: number | undefined;
   /** Its sender's deadline, which outlives the process; the others are as long as a receiver may take. */
   readonly keptAtMs: number | undefined;
+  /** That had passed when this life began. */
+  passed?: boolean;
 }
 
 /** What a received frame means to the microkernel. */
@@ -139,6 +141,7 @@ export class ReliableChannel {
         const ms = waitMs(entry.body);
         if (ms === undefined) continue;
         const leftMs = (entry.keptAtMs ?? nowMs + ms) - nowMs;
+        entry.passed = leftMs > ms || leftMs < 0;
         entry.deadlineAtMs = leftMs > ms ? nowMs - 1 : nowMs + leftMs;
         this.#deadlineAtMs = Math.min(this.#deadlineAtMs, entry.deadlineAtMs);
       }
@@ -373,12 +376,14 @@ export class ReliableChannel {
       let mark = frame.known ? frame.marks[lane] : 0;
       // Within one line of both states marks only rise: a lower one was overtaken by an acknowledgement.
       if (frame.known && !rewound && base === undefined) mark = Math.max(mark, this.#acked[lane]);
+      const unsure = base === undefined ? [] : this.#perhapsTurnedRound(lane, mark, base);
       const waiting = this.#outbox[lane].filter(({ sequence }) => sequence > mark || (base !== undefined && sequence >= base));
       const dropped = this.#outbox[lane].length - waiting.length;
       const transmitted = Math.max(0, this.#transmitted[lane] - dropped);
       if (rewound || mark < this.#acked[lane] || (!frame.known && base !== undefined)) {
-        inDoubt.push(...waiting.slice(0, transmitted).map(({ body }) => body));
+        for (const entry of waiting.slice(0, transmitted)) if (!unsure.includes(entry)) unsure.push(entry);
       }
+      inDoubt.push(...unsure.map(({ body }) => body));
       if (frame.known || (rewound && !frame.fresh)) lost += Math.max(0, this.#acked[lane] - mark);
       if (base !== undefined) lost += Math.max(0, mark - (base - 1));
       if ((waiting[0]?.sequence ?? this.#next[lane]) !== mark + 1) renumbered = true;
@@ -403,6 +408,16 @@ export class ReliableChannel {
     this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : Infinity;
     if (inDoubt.length > 0 || lost > 0) return { kind: "rewound", inDoubt, lost };
     return renumbered ? { kind: "renumbered" } : nothing;
+  }
+
+  /**
+   * After a rewind, what the peer may have handled under the number of a message is another one if it turned round in the
+   * life that is lost; and so for all after it. Neither side can tell.
+   */
+  #perhapsTurnedRound(lane: Lane, mark: number, base: number): Waiting[] {
+    const before = this.#outbox[lane].filter(({ sequence }) => sequence < base);
+    const first = before.findIndex(({ passed, sequence }) => passed === true && sequence <= mark);
+    return first < 0 ? [] : before.slice(first);
   }
 
   #open(window: number): void {

@@ -236,6 +236,23 @@ describe("rewind", () => {
     expect((network.events[0]!.event["messages"] as string[]).length).toBe(2);
   });
 
+  test("names what had turned round in the life that is lost, if another was handled under its number", () => {
+    const network = makeNetwork(1, kindNetwork);
+    network.cut.add("a b");
+    network.local("a", "ledger.send", { token: "1", to: "b", lane: "system", deadlineMs: 1_000 });
+    const { commit } = network.armor("a").store;
+    network.advance(5_000);
+    expect(network.state<Ledger>("a", "ledger").failed).toEqual(["1"]);
+    network.cut.clear();
+    network.local("a", "ledger.send", { token: "2", to: "b", lane: "system" });
+    network.advance(5_000);
+    network.rewind("a", network.armor("a").store.commit - commit);
+    network.advance(5_000);
+    expect(network.state<Ledger>("b", "ledger").taken.map(([token]) => token)).toEqual(["2"]);
+    expect(network.state<Ledger>("a", "ledger").failed).toEqual([]);
+    expect(network.events).toMatchObject([{ armor: "a", event: { kind: "armor.rewound", subject: "b", inDoubt: 1, messages: [expect.stringContaining("a/")] } }]);
+  });
+
   test("is not said of an armor that began anew by order; only what was on its way is in doubt", () => {
     const network = makeNetwork(1, kindNetwork);
     for (const token of ["1", "2"]) network.local("a", "ledger.send", { token, to: "b" });
