@@ -55,6 +55,19 @@ test("two nodes that cannot reach each other act alone, and merge; the change th
   expect(cluster.violation).toBeUndefined();
 }, 60_000);
 
+test("what lost power lives no more: checkers are not asked about it in the end", async () => {
+  const cluster = new SimCluster({ seed: 5, nodes: 1 });
+  const [node] = cluster.nodes as [SimNode];
+  node.powerOn();
+  await cluster.run(5_000);
+  node.powerOff();
+  await cluster.run(1_000);
+  expect(cluster.lives).toEqual([]);
+  node.powerOn();
+  await cluster.run(5_000);
+  expect(cluster.lives.map(({ kernel }) => kernel.armor.split("@")[0]!).sort()).toEqual(["daemon", "execution", "ftm"]);
+}, 60_000);
+
 test("when faults end a guard that hung before it had the node's lock is ended: nobody else watches it", async () => {
   const cluster = new SimCluster({ seed: 5, nodes: 1 });
   const [node] = cluster.nodes as [SimNode];

@@ -131,6 +131,11 @@ export class SimCluster {
     return this.nodes.flatMap((node) => node.machine.all(role).map((process) => ({ node, process })));
   }
 
+  /** All living armors: a loss of power is no death that anybody hears of. */
+  get lives(): Life[] {
+    return [...this.#lives.values()].filter(({ process }) => process.alive);
+  }
+
   /** A living armor's life. */
   life(process: SimProcess): Life | undefined {
     return this.#lives.get(process);
@@ -144,7 +149,7 @@ export class SimCluster {
 
   /** The run is over: the checkers have their last word. */
   end(): void {
-    for (const checker of this.#checkers) checker.over?.([...this.#lives.values()]);
+    for (const checker of this.#checkers) checker.over?.(this.lives);
   }
 
   /** Equal for equal runs. */
