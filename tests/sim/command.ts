@@ -2,7 +2,7 @@
  * `npm run sim` and `npm run sim:soak`: simulated clusters from the command
  * line. See docs/simulator.md.
  *
- * Usage: npm run sim -- [--seeds N | --seeds FROM..TO | --seed S] [--fresh] [--nodes K] [--only KIND,…] [--duration MS]
+ * Usage: npm run sim -- [--seeds N | --seeds FROM..TO | --seed S] [--fresh] [--nodes K] [--only KIND,…] [--duration MS] [--pause MS]
  *        npm run sim -- --seed S [--trace | --minimise]
  *        npm run sim -- --scale NODES
  *        npm run sim:soak -- [--from S] [--faults N] [--seconds N] [--stop-at-failure]
@@ -33,6 +33,7 @@ const { values } = parseArgs({
     nodes: { type: "string" },
     only: { type: "string" },
     duration: { type: "string" },
+    pause: { type: "string" },
     workers: { type: "string", default: String(availableParallelism()) },
     trace: { type: "boolean", default: false },
     minimise: { type: "boolean", default: false },
@@ -69,7 +70,7 @@ function range(): readonly [number, number] {
 function optionsGiven(): Omit<RunOptions, "trace"> {
   const kinds = values.only?.split(",").filter((name) => name !== "");
   for (const kind of kinds ?? []) if (!(kind in faultKinds)) refuse(`there is no fault "${kind}": use ${Object.keys(faultKinds).join(", ")}`);
-  return { nodes: numberOf("nodes", values.nodes), kinds, durationMs: numberOf("duration", values.duration) };
+  return { nodes: numberOf("nodes", values.nodes), kinds, durationMs: numberOf("duration", values.duration), pauseMs: numberOf("pause", values.pause) };
 }
 
 async function one(seed: number, options: Omit<RunOptions, "trace">): Promise<number> {

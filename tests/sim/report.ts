@@ -10,9 +10,10 @@ const failureCharacters = 1_500;
 const lastFaults = 8;
 
 /** The command that repeats a run. */
-export function replayCommand({ seed, nodes, kinds, durationMs }: Omit<RunOptions, "trace"> & { readonly seed: number }): string {
+export function replayCommand({ seed, nodes, kinds, durationMs, pauseMs }: Omit<RunOptions, "trace"> & { readonly seed: number }): string {
   const only = kinds === undefined ? "" : ` --only ${kinds.join(",") || ","}`;
-  return `npm run sim -- --seed ${seed}${nodes === undefined ? "" : ` --nodes ${nodes}`}${only}${durationMs === undefined ? "" : ` --duration ${durationMs}`}`;
+  const given = (option: string, value: number | undefined): string => (value === undefined ? "" : ` --${option} ${value}`);
+  return `npm run sim -- --seed ${seed}${given("nodes", nodes)}${only}${given("duration", durationMs)}${given("pause", pauseMs)}`;
 }
 
 /** Counts runs. */
