@@ -16,6 +16,7 @@ import { op } from "../../core/micro_operation.ts";
 import { type ArmorReport, daemonOf, executionOf, hasMajority, nodeOf, type NodeRegistration, type NodeState } from "../shapes.ts";
 import type { LivenessChange, LivenessTarget } from "./liveness_poll.ts";
 import { wrongRegistry } from "./state_checks.ts";
+import { compareVersions } from "./table_version.ts";
 import type { FtmBegin } from "./takeover.ts";
 
 /** A node as other elements of the FTM see it; payload field `nodes`. */
@@ -166,7 +167,9 @@ export function registration(self: string): Element {
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { epoch, reports, dead, avoid } = thread.payload["begin"] as unknown as FtmBegin;
-        const entries = Object.assign({}, ...reports.map(({ table }) => table.entries)) as { [key: string]: Data };
+        // As the application table takes them up: what only an older copy has, and else what the freshest says.
+        const copies = reports.map(({ table }) => table).toSorted((a, b) => compareVersions(a.version, b.version));
+        const entries = Object.assign({}, ...copies.map((copy) => copy.entries)) as { [key: string]: Data };
         const nodes = new Map<string, NodeView>();
         for (const [key, value] of Object.entries(entries)) {
           if (!key.startsWith("node:")) continue;

@@ -138,3 +138,17 @@ test("another FTM of the same number is not taken for this one, also when it end
   ftm.told("b", []);
   expect(ftm.nodeOf("ftm")).toBe("a");
 });
+
+test("of two copies of the table the fresher one says who has left, whoever reports it: a node that returned was taken for a member", () => {
+  const entry = (left: boolean): Data => ({ id: "b", name: "name-b", address: "127.0.0.1:2", left, draining: false });
+  const copy = (sequence: number, left: boolean) => ({ version: { epoch, sequence }, lineage: [], entries: { "node:b": entry(left) } });
+  for (const order of [0, 1]) {
+    const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 2, node: "a", counter: 0 }, elements: [registration("a"), others], random: seededRandom(1) });
+    const reports = [{ node: "a", table: copy(1, false), armors: [] }, { node: "b", table: copy(2, true), armors: [] }];
+    const begun = { epoch, reports: order === 0 ? reports : reports.toReversed(), dead: [], avoid: [], cause: "silent", leader: "heartbeat", durationMs: 1 };
+    kernel.step({ kind: "start", payload: {} }, 1_000);
+    kernel.step({ kind: "local", op: "ftm.begin", payload: { begin: begun as unknown as Data } }, 1_000);
+    const { nodes } = kernel.volatile("registration") as { nodes: ReadonlyMap<string, { state: string }> };
+    expect(nodes.get("b")?.state).toBe("left");
+  }
+});
