@@ -138,6 +138,12 @@ export function registration(self: string): Element {
     thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), ...settled, op("cluster.changed"));
   };
 
+  /** All others have failed: it ends and stays a member. The cluster would else have none but them, and if their disks are gone nobody could lead it again. */
+  const isLastToLive = (thread: Registering): boolean => {
+    const others = [...thread.volatile.nodes.values()].filter(({ id, state }) => id !== self && state !== "left");
+    return others.length > 0 && others.every(({ state }) => state === "failed");
+  };
+
   /** Another node of this name. */
   const named = (thread: Registering, wanted: string, except: string): NodeView | undefined =>
     [...thread.volatile.nodes.values()].find(({ name, id, state }) => name === wanted && id !== except && state !== "left");
@@ -361,8 +367,9 @@ export function registration(self: string): Element {
         // If it is not stored in time.
         thread.after(`drained ${id}`, timing.operatorDeadlineMs, "node.drained", { subject: id, again: true });
         const { name, address, replaced } = node;
-        thread.payload["registration"] = { id, name, address, draining: false, left: true, ...(replaced && { replaced }) };
-        thread.insert(op("node.register"), op("table.commit"), op("node.settled"), op("node.gone"));
+        const left = id !== self || !isLastToLive(thread);
+        thread.payload["registration"] = { id, name, address, draining: false, left, ...(replaced && { replaced }) };
+        thread.insert(op("node.register"), op("table.commit"), op("node.settled"), op(left ? "node.gone" : "node.dismiss"));
       },
       "node.gone": (_state, thread) => {
         const node = thread.volatile.nodes.get(thread.payload["subject"] as string)!;

@@ -51,3 +51,25 @@ test("a node leaves while another is away as planned: it has left when that one 
   expect(leaving!.machine.all().map(({ role }) => role)).toEqual([]);
   expect(cluster.violation).toBeUndefined();
 }, 30_000);
+
+test("the last node that lives leaves, and the other has lost its disk: it leads when it is started again, and the other joins anew", async () => {
+  const cluster = new SimCluster({ seed: 5, nodes: 2 });
+  const workload = new Workload(cluster);
+  for (const node of cluster.nodes) node.powerOn();
+  await cluster.run(5_000);
+  expect(problemsOf(cluster, workload)).toEqual([]);
+  const [lost, last] = cluster.nodes;
+  lost!.powerOff();
+  lost!.loseData([last!.address]);
+  await cluster.run(8_000);
+  last!.daemon!.operate("node.down", {}, () => {});
+  for (let waited = 0; waited < 20_000 && last!.machine.all().length > 0; waited += 200) await cluster.run(200);
+  expect(last!.machine.all().map(({ role }) => role)).toEqual([]);
+  last!.startGuard();
+  await cluster.run(8_000);
+  expect(last!.machine.all("ftm").length).toBe(1);
+  lost!.powerOn();
+  await cluster.run(8_000);
+  expect(problemsOf(cluster, workload)).toEqual([]);
+  expect(cluster.violation).toBeUndefined();
+}, 30_000);
