@@ -50,6 +50,10 @@ export interface ChannelSnapshot {
   readonly previous?: Generation;
   /** After a rewind, until the next agreement: messages numbered from here on were queued after it. */
   readonly rewoundAt?: LaneNumbers;
+  /** How often messages of the outbox have got other numbers since the agreement; absent: never. */
+  readonly series?: number;
+  /** What the peer said of that with the last message handled. */
+  readonly heardSeries?: number;
   /** Highest handled number per lane, from the peer. */
   readonly marks: LaneNumbers;
   /** Next number per lane, to the peer. */

@@ -33,6 +33,8 @@ export interface WelcomeFrame extends FrameEnds {
   readonly marks: { readonly system: number; readonly user: number };
   /** False: the receiver knows nothing of this channel; its marks are 0. */
   readonly known: boolean;
+  /** {@link DataFrame.series} of the last message handled; absent: 0. */
+  readonly series?: number;
   /** It began anew by order, without a checkpoint: what it had handled before is not in doubt but over. */
   readonly fresh?: true;
   readonly attempt: number;
@@ -46,6 +48,8 @@ export interface DataFrame extends FrameEnds {
   readonly toGeneration: Generation;
   readonly lane: Lane;
   readonly sequence: number;
+  /** How often messages of this channel have got other numbers in this generation, as what was before them turned round untransmitted; absent: never. */
+  readonly series?: number;
   /** Remaining milliseconds; below zero once passed. */
   readonly deadlineMs?: number;
   /** The message in CBOR. */

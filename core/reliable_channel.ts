@@ -27,8 +27,6 @@ interface Waiting {
   deadlineAtMs: number | undefined;
   /** Its sender's deadline, which outlives the process; the others are as long as a receiver may take. */
   readonly keptAtMs: number | undefined;
-  /** That had passed when this life began. */
-  passed?: boolean;
 }
 
 /** What a received frame means to the microkernel. */
@@ -56,6 +54,10 @@ export class ReliableChannel {
   readonly #ackDue: Record<Lane, boolean> = { system: false, user: false };
   /** After a rewind: messages numbered from here on were queued after it. */
   #rewoundAt: LaneNumbers | undefined;
+  /** How often messages have got other numbers under `numbered`: in commits that were lost they may have had some that this state does not know of. */
+  #series = 0;
+  /** What `inbound` said of that with its last message. */
+  #heardSeries = 0;
   #previous: Generation | undefined;
   #inbound: Generation | undefined;
   /**
@@ -111,6 +113,8 @@ export class ReliableChannel {
     if (!saved) return;
     this.#previous = saved.previous;
     this.#rewoundAt = saved.rewoundAt;
+    this.#series = saved.series ?? 0;
+    this.#heardSeries = saved.heardSeries ?? 0;
     if (!this.#rewoundAt && compareGenerations(saved.numbered, generation) !== 0) {
       this.#rewoundAt = { ...saved.next };
       this.dirty = "agreement";
@@ -141,7 +145,6 @@ export class ReliableChannel {
         const ms = waitMs(entry.body);
         if (ms === undefined) continue;
         const leftMs = (entry.keptAtMs ?? nowMs + ms) - nowMs;
-        entry.passed = leftMs > ms || leftMs < 0;
         entry.deadlineAtMs = leftMs > ms ? nowMs - 1 : nowMs + leftMs;
         this.#deadlineAtMs = Math.min(this.#deadlineAtMs, entry.deadlineAtMs);
       }
@@ -295,6 +298,8 @@ export class ReliableChannel {
       });
       if (kept.length === this.#outbox[lane].length) continue;
       this.#replaceOutbox(lane, kept, this.#acked[lane]);
+      // After a rewind only what was queued since turns round: its numbers have not been told to anybody.
+      if (!this.#rewoundAt) this.#series += 1;
       this.dirty = "agreement";
     }
     return expired;
@@ -328,6 +333,8 @@ export class ReliableChannel {
       numbered: this.#numbered,
       ...(this.#previous && { previous: this.#previous }),
       ...(this.#rewoundAt && { rewoundAt: this.#rewoundAt }),
+      ...(this.#series > 0 && { series: this.#series }),
+      ...(this.#heardSeries > 0 && { heardSeries: this.#heardSeries }),
       marks: { ...this.#marks },
       next: { ...this.#next },
       acked: { ...this.#acked },
@@ -357,6 +364,7 @@ export class ReliableChannel {
       toGeneration: frame.fromGeneration,
       marks,
       known,
+      ...(known && this.#heardSeries > 0 && { series: this.#heardSeries }),
       ...(this.fresh && !known && { fresh: true }),
       attempt: frame.attempt,
       window: 0,
@@ -376,14 +384,13 @@ export class ReliableChannel {
       let mark = frame.known ? frame.marks[lane] : 0;
       // Within one line of both states marks only rise: a lower one was overtaken by an acknowledgement.
       if (frame.known && !rewound && base === undefined) mark = Math.max(mark, this.#acked[lane]);
-      const unsure = base === undefined ? [] : this.#perhapsTurnedRound(lane, mark, base);
-      const waiting = this.#outbox[lane].filter(({ sequence }) => sequence > mark || (base !== undefined && sequence >= base));
+      const sure = base !== undefined && (frame.series ?? 0) > this.#series ? this.#sureUpTo(lane) : Infinity;
+      const waiting = this.#outbox[lane].filter(({ sequence }) => sequence > Math.min(mark, sure) || (base !== undefined && sequence >= base));
       const dropped = this.#outbox[lane].length - waiting.length;
       const transmitted = Math.max(0, this.#transmitted[lane] - dropped);
-      if (rewound || mark < this.#acked[lane] || (!frame.known && base !== undefined)) {
-        for (const entry of waiting.slice(0, transmitted)) if (!unsure.includes(entry)) unsure.push(entry);
+      if (rewound || mark < this.#acked[lane] || mark > sure || (!frame.known && base !== undefined)) {
+        inDoubt.push(...waiting.slice(0, transmitted).map(({ body }) => body));
       }
-      inDoubt.push(...unsure.map(({ body }) => body));
       if (frame.known || (rewound && !frame.fresh)) lost += Math.max(0, this.#acked[lane] - mark);
       if (base !== undefined) lost += Math.max(0, mark - (base - 1));
       if ((waiting[0]?.sequence ?? this.#next[lane]) !== mark + 1) renumbered = true;
@@ -398,6 +405,7 @@ export class ReliableChannel {
     if (compareGenerations(this.#numbered, this.generation) !== 0) {
       this.#previous = this.#numbered;
       this.#numbered = this.generation;
+      this.#series = 0;
     }
     this.#outbound = frame.fromGeneration;
     this.#agreed = true;
@@ -408,16 +416,6 @@ export class ReliableChannel {
     this.#retransmitAtMs = this.pending ? nowMs + this.#backoffMs : Infinity;
     if (inDoubt.length > 0 || lost > 0) return { kind: "rewound", inDoubt, lost };
     return renumbered ? { kind: "renumbered" } : nothing;
-  }
-
-  /**
-   * After a rewind, what the peer may have handled under the number of a message is another one if it turned round in the
-   * life that is lost; and so for all after it. Neither side can tell.
-   */
-  #perhapsTurnedRound(lane: Lane, mark: number, base: number): Waiting[] {
-    const before = this.#outbox[lane].filter(({ sequence }) => sequence < base);
-    const first = before.findIndex(({ passed, sequence }) => passed === true && sequence <= mark);
-    return first < 0 ? [] : before.slice(first);
   }
 
   #open(window: number): void {
@@ -449,10 +447,14 @@ export class ReliableChannel {
       this.#answerStranger(frame);
       return nothing;
     }
-    const { lane, sequence } = frame;
+    const { lane, sequence, series = 0 } = frame;
     if (sequence !== this.#marks[lane] + 1) {
       this.#ackDue[lane] = true;
       return nothing;
+    }
+    if (series !== this.#heardSeries) {
+      this.#heardSeries = series;
+      this.dirty = "agreement";
     }
     return { kind: "deliver", lane, sequence, frame };
   }
@@ -460,6 +462,7 @@ export class ReliableChannel {
   #adopt({ generation, marks }: { generation: Generation; marks: LaneNumbers }): void {
     this.#inbound = generation;
     for (const lane of lanes) this.#marks[lane] = marks[lane];
+    this.#heardSeries = 0;
     this.#greeted = undefined;
     this.dirty = "agreement";
   }
@@ -488,6 +491,11 @@ export class ReliableChannel {
     };
   }
 
+  /** The last of the messages that cannot have turned round at a deadline: those before it have their numbers in any case. */
+  #sureUpTo(lane: Lane): number {
+    return (this.#outbox[lane].find(({ deadlineAtMs }) => deadlineAtMs !== undefined)?.sequence ?? this.#next[lane]) - 1;
+  }
+
   /** Number these messages anew from the one after `mark`. */
   #replaceOutbox(lane: Lane, waiting: Waiting[], mark: number): void {
     waiting.forEach((entry, index) => entry.sequence = mark + 1 + index);
@@ -514,6 +522,7 @@ export class ReliableChannel {
         toGeneration: this.#outbound!,
         lane,
         sequence: entry.sequence,
+        ...(this.#series > 0 && { series: this.#series }),
         ...(entry.deadlineAtMs !== undefined && { deadlineMs: entry.deadlineAtMs - nowMs }),
         body: entry.body,
       });

@@ -236,7 +236,7 @@ describe("rewind", () => {
     expect((network.events[0]!.event["messages"] as string[]).length).toBe(2);
   });
 
-  test("names what had turned round in the life that is lost, if another was handled under its number", () => {
+  test("names what had turned round in the life that is lost, if another was handled under its number, and sends it again: it turns round once more", () => {
     const network = makeNetwork(1, kindNetwork);
     network.cut.add("a b");
     network.local("a", "ledger.send", { token: "1", to: "b", lane: "system", deadlineMs: 1_000 });
@@ -249,7 +249,7 @@ describe("rewind", () => {
     network.rewind("a", network.armor("a").store.commit - commit);
     network.advance(5_000);
     expect(network.state<Ledger>("b", "ledger").taken.map(([token]) => token)).toEqual(["2"]);
-    expect(network.state<Ledger>("a", "ledger").failed).toEqual([]);
+    expect(network.state<Ledger>("a", "ledger").failed).toEqual(["1"]);
     expect(network.events).toMatchObject([{ armor: "a", event: { kind: "armor.rewound", subject: "b", inDoubt: 1, messages: [expect.stringContaining("a/")] } }]);
   });
 

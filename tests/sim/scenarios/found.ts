@@ -30,6 +30,7 @@ export const scenarios: readonly Scenario[] = [
   { seed: 354, found: "a node that returned heard an FTM of an older epoch first, asked there to be taken back, and was refused by nobody and taken by nobody" },
   { seed: 381, found: "an FTM that had a successor and did not know it answered that an application had to be changed in nothing; the successor had removed it" },
   { seed: 358, found: "an armor spoke in a new generation before that was on its daemon's disk; after the next loss of power it was used once more, with other messages under the same numbers" },
+  { seed: 390, found: "a message turned round at its deadline and left its number to the next; a loss of power made its sender forget that, and take the one for the other when it was handled" },
   { seed: 70, found: "rewinds counted into the generations of later placements of the heartbeat armor" },
   { seed: 32, found: "a launch under a used number, stopped before the host said so, stayed in state stopping for ever" },
   { seed: 44, found: "the connection to the FTM's own node closed; the FTM had that node probed once a second for ever, for it never polls it itself" },
