@@ -28,6 +28,8 @@ type Volatile = {
   /** Changes since the version before, for those who have that. */
   readonly last: TableStore | null;
   readonly waiting: readonly Waiting[];
+  /** Copies taken in that had gone their own way. */
+  readonly merges: number;
 };
 type Table = Thread<Volatile>;
 
@@ -68,6 +70,7 @@ export function applicationTable(node: string): Element {
     for (const { name, revision, epoch } of merge.superseded) {
       thread.event({ kind: "application.superseded", subject: name, node, revision, revisionEpoch: epoch });
     }
+    thread.setVolatile({ ...thread.volatile, merges: thread.volatile.merges + 1 });
     const lineage = extendLineage(state.lineage, [...copy.lineage, copy.version]);
     return change({ ...state, lineage }, thread, merge.set, merge.unset);
   };
@@ -76,7 +79,7 @@ export function applicationTable(node: string): Element {
     name: "application_table",
     version: 1,
     state: { version: { epoch: epochZero, sequence: 0 }, lineage: [] },
-    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [] }),
+    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [], merges: 0 }),
     check: wrongTable,
     blocking: ["table.commit"],
     handlers: {
@@ -99,6 +102,7 @@ export function applicationTable(node: string): Element {
       "application.change": (state, thread) => {
         const { set, unset, answer } = changeApplication(state, thread.payload, state.version);
         thread.payload["answer"] = answer as unknown as Data;
+        thread.payload["merges"] = thread.volatile.merges;
         // Also if nothing has to be changed: an FTM that has a successor and does not know it would answer from an old table.
         return change(state, thread, dated(state, set, state.version.sequence + 1), unset);
       },
@@ -131,7 +135,10 @@ export function applicationTable(node: string): Element {
           if (!thread.completion.ok) {
             throw new OperationError("unknown", "unknown: the change is not stored on enough nodes within 5 s; repeat the command");
           }
-          for (const field of ["nodes", "table", "armors", "heard"]) delete thread.payload[field];
+          // What was answered may have given way to what the other of two nodes had: the operator is told what is true now.
+          const { merges = thread.volatile.merges } = thread.payload;
+          if (merges !== thread.volatile.merges) return thread.insert(op("application.change"), op("table.commit"));
+          for (const field of ["nodes", "table", "armors", "heard", "merges"]) delete thread.payload[field];
           return;
         }
         const members = registered(state, node);

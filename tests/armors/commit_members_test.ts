@@ -25,6 +25,7 @@ function twoNodes() {
       "change.make": (_, thread) => thread.insert(op("table.change"), op("table.commit"), op("change.done")),
       "leaving.make": (_, thread) => thread.insert(op("node.register"), op("table.commit"), op("change.done")),
       "submission.make": (_, thread) => thread.insert(op("application.change"), op("table.commit"), op("change.done")),
+      "cluster.changed": () => {},
       "change.done": (_, thread) => void done.push(String(thread.payload["what"])),
     },
   });
@@ -45,6 +46,12 @@ function twoNodes() {
     submit: (what: string) => step("submission.make", { what, operation: "application.submit", args: { application: { name: "web", command: "web" } } }),
     leaves: (id: string) => step("leaving.make", { what: "leaving", registration: registration(id, true) }),
     stores: (node: string, stored: Data) => step("table.stored", { node, stored }),
+    /** The copy of `b` has gone its own way. */
+    diverges: (entries: Data) => {
+      const stored = { epoch: { number: 2, node: "b" }, sequence: 1 };
+      step("table.stored", { node: "b", stored, diverged: { version: stored, lineage: [], entries } });
+    },
+    has: (key: string) => (kernel.state("application_table") as { [key: string]: Data })[key] !== undefined,
   };
 }
 
@@ -81,4 +88,19 @@ test("an answer that nothing has to be changed waits like a change: an FTM that 
   expect(table.done).toEqual(["first"]);
   for (const node of ["a", "b"]) table.stores(node, table.version());
   expect(table.done).toEqual(["first", "again"]);
+});
+
+test("an answer is found anew when the copy of a node that was away is taken in before it is given", () => {
+  const table = twoNodes();
+  table.submit("first");
+  for (const node of ["a", "b"]) table.stores(node, table.version());
+  table.submit("again");
+  table.diverges({ "gone:web": { revision: 2, revisionEpoch: { number: 2, node: "b" }, sequence: 1 } });
+  expect(table.has("app:web")).toBe(false);
+  for (const node of ["a", "b"]) table.stores(node, table.version());
+  // It was to say that all is as it should be.
+  expect(table.done).toEqual(["first"]);
+  for (const node of ["a", "b"]) table.stores(node, table.version());
+  expect(table.done).toEqual(["first", "again"]);
+  expect(table.has("app:web")).toBe(true);
 });
