@@ -11,6 +11,7 @@ import { canonicalText } from "./plain_data.ts";
 import type { SimCluster } from "./sim_cluster.ts";
 import type { SimNode } from "./sim_node.ts";
 import { kindDatagrams, kindStreams } from "./sim_network.ts";
+import { comeAsStranger } from "./stranger.ts";
 
 /** Does one now. */
 export type Doer = (faults: Faults) => void;
@@ -138,6 +139,16 @@ const network: { readonly [name: string]: Doer } = {
   "break-links": (faults) => faults.cluster.network.breakSome(500),
 };
 
+const strangers: { readonly [name: string]: Doer } = {
+  "stranger": (faults) => {
+    const { cluster, random } = faults;
+    const [node, from] = [faults.anyNode(), faults.anyNode()];
+    const process = node.machine.on && from.machine.on ? faults.foreign(from.machine, 3_000 + random.below(3_000)) : undefined;
+    if (!process) return faults.miss();
+    comeAsStranger(cluster, process, node);
+  },
+};
+
 const programs: { readonly [name: string]: Doer } = {
   "crash-shim": (faults) => faults.pick(["shim"])?.signal("SIGKILL"),
   "hang-shim": (faults) => faults.pick(["shim"])?.stop(),
@@ -206,4 +217,4 @@ function isMember(registration: Data | undefined): boolean {
 }
 
 /** All kinds by name. */
-export const faultKinds: { readonly [name: string]: Doer } = { ...processes, ...machines, ...network, ...programs, ...operators };
+export const faultKinds: { readonly [name: string]: Doer } = { ...processes, ...machines, ...network, ...programs, ...operators, ...strangers };

@@ -115,11 +115,12 @@ export class Faults {
   }
 
   /** A process that is not Armor's. */
-  foreign(machine: SimMachine, livesMs: number): void {
-    if (!machine.on || this.#over) return;
+  foreign(machine: SimMachine, livesMs: number): SimProcess | undefined {
+    if (!machine.on || this.#over) return undefined;
     const process = machine.spawn("foreign", "foreign", 0, () => {});
     this.cluster.trace(`fault: pid ${process.pid} of ${machine.name} is somebody else's`);
     this.later(livesMs, () => process.end({ code: 0, signal: null }));
+    return process;
   }
 
   powerCut(node: SimNode, milliseconds: number): void {

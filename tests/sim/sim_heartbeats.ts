@@ -46,6 +46,15 @@ export class BeatPorts {
     };
   }
 
+  /** Somebody sends this to every port of a node, signed with a key of its own: the real reader must not hear it. */
+  forge(node: SimNode, beat: Beat, signedWith: Uint8Array): void {
+    for (const reader of this.#readers.values()) {
+      if (reader.node !== node || !reader.process.alive) continue;
+      const heard = decodeHeartbeat(encodeHeartbeat(beat, signedWith), reader.options.keyFor);
+      if (heard) node.watch.broken("strangers", `${reader.process.name} of ${node.name} hears a ${beat.type} that is signed without the secret`);
+    }
+  }
+
   #post(node: SimNode, { beat, signedWith, from, to }: { beat: Beat; signedWith: Uint8Array; from: HostPort; to: HostPort }): void {
     const at = to.host === loopback ? node.name : to.host;
     node.network.datagram(node.name, at, () => {

@@ -7,7 +7,7 @@
 import type { Checker, Fail, Life } from "./checker.ts";
 
 /** More than what is seen in the worst of runs, where a daemon of many nodes is away and everything else crashes. */
-const waitingMax = 900;
+const waitingMax = 600;
 const suspendedMax = 100;
 const everySteps = 200;
 

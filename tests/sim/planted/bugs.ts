@@ -283,4 +283,20 @@ export const plantedBugs: readonly PlantedBug[] = [
     nodes: 2,
     kinds: ["datagrams"],
   },
+  {
+    name: "another cluster let in",
+    changes: [{ file: "armors/host/peer_admission.ts", text: "    if (greeting.cluster !== cluster()) {\n", planted: "    if (false) {\n" }],
+    rule: "strangers",
+    within: 4,
+    nodes: 2,
+    kinds: ["stranger"],
+  },
+  {
+    name: "heartbeats without the secret heard",
+    changes: [{ file: "transports/heartbeat_datagram.ts", text: "  if (!timingSafeEqual(mac, view.subarray(end))) return undefined;\n", planted: "" }],
+    rule: "strangers",
+    within: 4,
+    nodes: 2,
+    kinds: ["stranger"],
+  },
 ];
