@@ -20,8 +20,8 @@ import { addSource } from "./sim_loader.ts";
 type Counts = { readonly left: number; readonly sent: number; readonly back: readonly number[]; readonly received: number; readonly sum: number };
 type Name = "ping" | "pong";
 
-/** Asks one node's daemon; `undefined`: no answer. */
-export type Ask = (operation: string, args: DataRecord, answered: (answer: OperationAnswer | undefined) => void) => void;
+/** Asks one node's daemon; `undefined`: no answer. `alone`: it answers for one of two nodes that differ about this armor. */
+export type Ask = (operation: string, args: DataRecord, answered: (answer: OperationAnswer | undefined, alone?: boolean) => void) => void;
 
 const names: readonly Name[] = ["ping", "pong"];
 const versionsMax = 30;
@@ -44,6 +44,8 @@ export class OwnPair {
   /** What each may be made of: the last version acknowledged, and those after it that nobody spoke of. */
   readonly #versions = new Map<Name, Set<number>>();
   #wanted: "there" | "gone" | "unknown" = "gone";
+  /** That nothing had to be changed was said for one side only: the other may have removed it meanwhile, or have it still. */
+  #doubtful = false;
   #version = 1;
   #over = false;
 
@@ -77,11 +79,12 @@ export class OwnPair {
 
   #install(name: Name, then: () => void): void {
     this.#wanted = "unknown";
-    this.ask("own.install", { name, node: null, source: sources[0]!, hash: hashOf(sources[0]!), elements: ["counter"] }, (answer) => {
+    this.ask("own.install", { name, node: null, source: sources[0]!, hash: hashOf(sources[0]!), elements: ["counter"] }, (answer, alone = false) => {
       if (answer?.ok && typeof answer["id"] === "string") {
+        this.#doubtful ||= alone && !answer.changed;
         this.#ids.set(name, answer["id"]);
         this.#versions.set(name, new Set([1]));
-        if (this.#ids.size === names.length) this.#wanted = "there";
+        if (this.#ids.size === names.length) this.#wanted = this.#doubtful ? "unknown" : "there";
       }
       then();
     });
@@ -106,10 +109,14 @@ export class OwnPair {
 
   #remove(name: Name, then: () => void): void {
     this.#wanted = "unknown";
-    this.ask("application.remove", { name }, (answer) => {
+    this.ask("application.remove", { name }, (answer, alone = false) => {
       if (!answer?.ok) return this.#over ? undefined : this.#later(1_000, () => this.#remove(name, then));
+      if (this.#ids.size === names.length) this.#doubtful = false;
+      this.#doubtful ||= alone && !answer.changed;
       this.#ids.delete(name);
-      if (this.#ids.size === 0) this.#wanted = "gone";
+      if (this.#ids.size > 0) return then();
+      if (!this.#doubtful) this.#wanted = "gone";
+      this.#doubtful = false;
       then();
     });
   }

@@ -35,3 +35,18 @@ test("each message of one's own armors counts once, whatever crashes, while thei
   expect(cluster.violation).toBeUndefined();
   for (const operation of ["own.install", "armor.send", "elements.change"]) expect([operation, done.has(operation)]).toEqual([operation, true]);
 }, 60_000);
+
+test("what one of two nodes says alone, that nothing has to be installed, may be over for the other", async () => {
+  const problems = async (alone: boolean): Promise<string[]> => {
+    const cluster = new SimCluster({ seed: 5, nodes: 2 });
+    const pair: OwnPair = new OwnPair(cluster, (operation, args, answered) => {
+      if (operation === "own.install") answered({ ok: true, changed: false, id: `id-${String(args["name"])}` }, alone);
+      else pair.end();
+    });
+    pair.start();
+    await cluster.run(20_000);
+    return pair.problems();
+  };
+  expect(await problems(false)).toEqual(["ping runs 0 times", "pong runs 0 times"]);
+  expect(await problems(true)).toEqual([]);
+});

@@ -41,7 +41,10 @@ export class Workload {
 
   constructor(readonly cluster: SimCluster, readonly kinds: readonly string[] = programKinds) {
     const { plan } = cluster;
-    if (plan.below(2) === 0) this.pair = new OwnPair(cluster, (operation, args, answered) => this.#ask(operation, String(args["name"] ?? args["armor"]), args, answered));
+    if (plan.below(2) === 0) this.pair = new OwnPair(cluster, (operation, args, answered) => {
+      const name = String(args["name"] ?? args["armor"]);
+      this.#ask(operation, name, args, (answer, _done, node) => answered(answer, answer !== undefined && this.#aloneIn(node, name) > 0));
+    });
     const count = 1 + plan.below(4);
     for (let index = 0; index < count; index++) this.applications.push(this.#invent(index));
   }
@@ -156,7 +159,7 @@ export class Workload {
     const members = own ? Object.entries(own).filter(([key, value]) => key.startsWith("node:") && !(value as NodeRegistration).left).map(([key]) => key.slice(5)) : [];
     if (!own || members.length > 2) return 0;
     const others = this.cluster.nodes.filter((one) => one !== node && members.includes(one.id)).map(known);
-    const keys = [`app:${name}`, `gone:${name}`];
+    const keys = ["app", "gone", "armor", "gone-armor"].map((kind) => `${kind}:${name}`);
     if (others.every((other) => other && keys.every((key) => canonicalText(other[key] ?? null) === canonicalText(own[key] ?? null)))) return 0;
     const { ftm } = node.daemon!.kernel.state("epoch_promise") as { ftm: FtmLocation | null };
     return ftm?.epoch.number ?? 0;

@@ -56,4 +56,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 200, found: "nothing in the armors: an old copy of a heartbeat armor returned with its node and was rewound there, and the checker missed that of the one placed since" },
   { seed: 24, found: "nothing in the armors: a node slept between a takeover and the start of its FTM, and the checker wanted that to know what a higher epoch had acknowledged" },
   { seed: 248, found: "the table of a node that was away was taken in while an operator's request was stored, and the answer was of before that: an application that had been removed there was said to run" },
+  { seed: 225, found: "nothing in the armors: one of two nodes that were apart still had an armor of one's own that the other had removed, and said that nothing had to be installed" },
 ];
