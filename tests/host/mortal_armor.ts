@@ -21,6 +21,7 @@ import { op } from "../../core/micro_operation.ts";
 const [folder = "", way = "none"] = process.argv.slice(2);
 
 function die(): void {
+  log("dying");
   if (way === "exit") process.exit(9);
   if (way === "signal") process.kill(process.pid, "SIGKILL");
   // What follows must not run: the signal comes a moment later.
