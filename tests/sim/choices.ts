@@ -23,9 +23,9 @@ export interface Choices {
 }
 
 /** Small clusters are the more usual ones, and the quicker ones. */
-const sizes = [1, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9];
+const sizes = [1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9];
 /** Every so manieth seed is frozen: it is slow. */
-const frozenEvery = 8;
+const frozenEvery = 16;
 
 /** Dense faults in larger clusters last shorter. */
 const denseNodes = 4;
@@ -35,7 +35,7 @@ export function choicesOf(seed: number, given: Partial<Choices> = {}): Choices {
   const random = seededRandom(seed + 77);
   const nodes = sizes[random.below(sizes.length)]!;
   const share = 1 + random.below(4);
-  const longMs = 25_000 + random.below(25_000);
+  const longMs = 20_000 + random.below(20_000);
   // Most recoveries are to end before the next fault; in every fourth seed hardly one does.
   const dense = random.below(4) === 0;
   const pauseMs = dense ? 30 + random.below(150) : 500 + random.below(6_000);
