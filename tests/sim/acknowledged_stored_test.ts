@@ -15,8 +15,9 @@ const version = { epoch: { number: 1, node: "a" }, sequence: 2 };
  *
  * @param left Those that had left when it was made; all are alive when it is answered.
  * @param next Number of the epoch of an FTM that begins with a table that does not have it.
+ * @param tried By an FTM before, which did not live to answer; then the next one has what was acknowledged.
  */
-function acknowledge(nodes: string, left: string, stored: string, next = 0): number {
+function acknowledge(nodes: string, left: string, stored: string, next = 0, tried = false): number {
   let failures = 0;
   const checker = acknowledgedStored(() => void (failures += 1));
   const registered = new Map([...nodes].map((id) => [id, { id, state: "alive" }]));
@@ -30,11 +31,12 @@ function acknowledge(nodes: string, left: string, stored: string, next = 0): num
   }
   const ftm = life("ftm", "a");
   const entries = Object.fromEntries([...nodes].map((id) => [`node:${id}`, { id, left: left.includes(id) }]));
-  checker.handling!(ftm, "table.commit", { message: { id: "m" }, payload: {}, state: { version, ...entries } } as unknown as Handling);
+  const before = { epoch: { number: 0, node: "z" }, sequence: 8 };
+  for (const made of tried ? [before, version] : [version]) checker.handling!(ftm, "table.commit", { message: { id: "m" }, payload: {}, state: { version: made, ...entries } } as unknown as Handling);
   const answer = { id: "m", ops: [{ name: "operator.answer" }], payload: { answer: { ok: true } } };
   step(ftm, { commit: 1, sent: [{ body: encode(answer as unknown as Data) }] });
   if (next === 0) return failures;
-  const table = { version: { epoch: { number: 1, node: "" }, sequence: 9 }, lineage: [], entries };
+  const table = { version: { epoch: { number: 1, node: "" }, sequence: 9 }, lineage: tried ? [version] : [], entries };
   const begin = { epoch: { number: next, node: "" }, reports: [{ table }] };
   checker.handling!(ftm, "ftm.begin", { message: { id: "n" }, payload: { begin }, state: {} } as unknown as Handling);
   return failures;
@@ -54,4 +56,8 @@ test("a node that had left counts no more, though it is back when the operator i
 test("a later FTM begins with what was acknowledged; one of a lower epoch, whose node slept meanwhile, need not", () => {
   expect(acknowledge("abc", "", "ab", 2)).toBe(1);
   expect(acknowledge("abc", "", "ab", 1)).toBe(0);
+});
+
+test("of a request that was tried by two FTMs, what the one that answered has made was acknowledged", () => {
+  expect(acknowledge("abc", "", "ab", 2, true)).toBe(0);
 });

@@ -67,8 +67,10 @@ export function acknowledgedStored(fail: Fail): Checker {
       }
     },
     handling: ({ node }, op, { message, payload, state }) => {
-      if (op === "table.commit" && !committing.has(message.id)) {
-        const { version } = state as { version: TableVersion };
+      const { version } = state as { version: TableVersion };
+      const before = committing.get(message.id)?.version;
+      // Once by each FTM: a request that its first FTM did not live to answer is tried again.
+      if (op === "table.commit" && (!before || compareEpochs(before.epoch, version.epoch) !== 0)) {
         // One that had left counts no more than one that was not there, although it may have returned before the answer.
         const counts = (id: string): boolean => id === node.id || !(state[`node:${id}`] as NodeRegistration).left;
         const members = Object.keys(state).filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length)).filter(counts);
