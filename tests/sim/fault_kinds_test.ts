@@ -236,6 +236,13 @@ describe("what operators may expect of two nodes that were apart", () => {
     expect([...acknowledged.expected([{ epoch: 5, revision: 1 }]).possible]).toEqual(["stopped"]);
   });
 
+  test("what was asked of one side alone and not answered may be what has won, if the other's change is named", () => {
+    const acknowledged = both(told("remove", 2, 5));
+    acknowledged.note({ operation: "application.stop", done: undefined, revision: undefined, aloneIn: 4 });
+    expect([...acknowledged.expected([]).possible]).toEqual(["absent"]);
+    expect([...acknowledged.expected([{ epoch: 5, revision: 2 }]).possible]).toContain("stopped");
+  });
+
   test("what both had may not be lost, whatever is named", () => {
     expect([...both(told("stop", 2)).expected([{ epoch: 9, revision: 9 }]).possible]).toEqual(["stopped"]);
   });

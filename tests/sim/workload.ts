@@ -111,12 +111,13 @@ export class Workload {
   }
 
   /** Ask a daemon that is up, once there is one. */
-  #ask(operation: string, what: string, args: DataRecord, answered: (answer: OperationAnswer | undefined, done: boolean | undefined, node: SimNode) => void): void {
+  #ask(operation: string, what: string, args: DataRecord, answered: (answer: OperationAnswer | undefined, done: boolean | undefined, node: SimNode, askedAloneIn: number) => void): void {
     const { plan, nodes } = this.cluster;
     const up = nodes.filter((node) => node.daemon?.process.alive);
     const node = up[plan.below(Math.max(1, up.length))];
     if (!node) return this.#after(1_000, () => this.#over || this.#ask(operation, what, args, answered));
     let over = false;
+    const askedAloneIn = this.#aloneIn(node, what);
     this.#waiting += 1;
     const settle = (answer: OperationAnswer | undefined): void => {
       if (over) return;
@@ -125,7 +126,7 @@ export class Workload {
       const done = answer === undefined || (!answer.ok && answer.code === "unknown") ? undefined : answer.ok;
       this.counts[done === undefined ? "unknown" : done ? "done" : "refused"] += 1;
       this.cluster.trace(`operator: ${operation} ${what} at ${node.name}: ${JSON.stringify(answer ?? "no answer")}`);
-      answered(answer, done, node);
+      answered(answer, done, node, askedAloneIn);
     };
     this.#after(giveUpMs, () => settle(undefined));
     this.cluster.trace(`operator: ${operation} ${what} at ${node.name}`);
@@ -138,8 +139,8 @@ export class Workload {
     if (this.#over) return;
     const { plan } = this.cluster;
     const args = operation === "application.submit" ? { application: kept.application } : { name: kept.name };
-    this.#ask(operation, kept.name, args as unknown as DataRecord, (answer, done, node) => {
-      const aloneIn = answer === undefined ? 0 : this.#aloneIn(node, kept.name);
+    this.#ask(operation, kept.name, args as unknown as DataRecord, (answer, done, node, askedAloneIn) => {
+      const aloneIn = answer === undefined ? askedAloneIn : this.#aloneIn(node, kept.name);
       // Alone, an answer that nothing had to be changed speaks of that side only.
       const changed = aloneIn === 0 || !answer?.ok || answer.changed;
       if (done !== false && changed) kept.acknowledged.note({ operation, done, revision: answer?.ok ? answer.revision : undefined, aloneIn });

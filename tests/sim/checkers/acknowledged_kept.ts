@@ -19,7 +19,7 @@ export interface Told {
   /** `undefined`: nothing. */
   readonly done: true | undefined;
   readonly revision: number | undefined;
-  /** Number of the epoch in which it was acknowledged, where only one of two nodes had it; else 0. */
+  /** Number of the epoch in which it was acknowledged, or asked for in vain, where only one of two nodes had it; else 0. */
   readonly aloneIn: number;
 }
 
@@ -59,6 +59,9 @@ export class Acknowledged {
         const next = effect(told.operation, before);
         if (next !== undefined) after.add(next);
         if (told.done === undefined || lost) after.add(before);
+        // On its side it may have been there still; that this side's change won is told of by what gave way.
+        const there = told.done === undefined && told.aloneIn > 0 && superseded.length > 0 ? effect(told.operation, "running") : undefined;
+        if (there !== undefined) after.add(there);
       }
       possible = after;
       if (told.operation === "application.remove" || superseded.length > 0) revision = 0;
