@@ -24,7 +24,7 @@ export function markdown(all: readonly Injection[], date: string, commit: string
   return [
     "# Campaign on real processes",
     "",
-    `Written by \`npm run campaign -- --report\` on ${date}: ${cpus().length} × ${cpus()[0]?.model.replace(/\s+/g, " ").trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, shared with other work; several clusters at once, so times are pessimistic.`,
+    `Written by \`npm run campaign -- --report\` on ${date}: ${cpus().length} × ${cpus()[0]?.model.replace(/\s+/g, " ").trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB; several clusters at once, so times are pessimistic.`,
     "What is injected, and what counts as a system failure, is in [docs/PROOF.md](../docs/PROOF.md#real-processes).",
     "",
     `**${all.length} injections, ${failures.length} system failures**, in ${livesOf(all)} clusters; executable of commit ${commit}; seeds ${seeds.join(", ")}.`,
