@@ -19,9 +19,9 @@ describe("simulated cluster", () => {
     }, 60_000);
   }
 
-  for (const { seed, nodes, kinds, found } of scenarios) {
+  for (const { seed, nodes, kinds, pause, found } of scenarios) {
     test(`seed ${seed} no more: ${found}`, async () => {
-      const { failure } = await simulate(seed, { nodes, kinds });
+      const { failure } = await simulate(seed, { nodes, kinds, pauseMs: pause });
       expect(failure).toBe("");
     }, 60_000);
   }

@@ -12,6 +12,8 @@ export interface Scenario {
   readonly nodes?: number;
   /** Kinds of faults, where they are not what the seed chooses. */
   readonly kinds?: readonly string[];
+  /** Milliseconds between two faults, roughly and on average, where that is not what the seed chooses: `--pause`. */
+  readonly pause?: number;
   /** What happened, and what was wrong. */
   readonly found: string;
 }
