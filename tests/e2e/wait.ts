@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Thrown values count as "not yet"; the last one is in the error. */
+/** Thrown values count as "not yet", as does an empty text: a file that is not there yet. The last thrown is in the error. */
 export async function waitFor<Value>(
   what: string,
   condition: () => Value | undefined | false | null | Promise<Value | undefined | false | null>,
@@ -16,7 +16,7 @@ export async function waitFor<Value>(
   for (;;) {
     try {
       const value = await condition();
-      if (value !== undefined && value !== false && value !== null) return value;
+      if (value !== undefined && value !== false && value !== null && value !== "") return value;
       last = "";
     } catch (error) {
       last = `; ${(error as Error).message}`;
