@@ -72,6 +72,8 @@ export function armorSystem(data: DataDir, more: readonly string[] = []): ArmorS
 /** The processes behind the element `local_armors`. */
 export class ArmorProcesses {
   readonly #tracked = new Map<string, Tracked>();
+  /** Of each armor the start or end that is under way; another waits for it, or both would find nothing to end. */
+  readonly #turns = new Map<string, Promise<void>>();
   /** Armors whose last process ended by its own doing. */
   readonly #ownEnds = new Set<string>();
   #looks = false;
@@ -80,7 +82,11 @@ export class ArmorProcesses {
   constructor(readonly system: ArmorSystem, readonly local: Local, readonly log: (text: string) => void) {}
 
   /** Command `armor.spawn`: nothing older of this armor lives when it starts. */
-  async spawn(args: DataRecord): Promise<void> {
+  spawn(args: DataRecord): Promise<void> {
+    return this.#inTurn(String(args["armor"]), () => this.#spawn(args));
+  }
+
+  async #spawn(args: DataRecord): Promise<void> {
     const { armor, role, incarnation, generation, process: old, reset } = args as unknown as {
       armor: string;
       role: Role;
@@ -155,18 +161,29 @@ export class ArmorProcesses {
   }
 
   /** Command `armor.end`: removed or fenced; its end is not reported. `forget`: removed for ever. */
-  async end(args: DataRecord): Promise<void> {
+  end(args: DataRecord): Promise<void> {
     const { armor, process: identity, forget = false } = args as unknown as { armor: string; process: ProcessIdentity | null; forget?: boolean };
-    const before = this.#tracked.get(armor)?.process ?? identity;
-    this.#tracked.delete(armor);
-    if (before) await this.system.killAndConfirm(before, "SIGKILL", killWithinMs);
-    if (forget) this.system.forget(armor);
+    return this.#inTurn(armor, async () => {
+      const before = this.#tracked.get(armor)?.process ?? identity;
+      this.#tracked.delete(armor);
+      if (before) await this.system.killAndConfirm(before, "SIGKILL", killWithinMs);
+      if (forget) this.system.forget(armor);
+    });
   }
 
   /** End everything: the node leaves. */
   async endAll(): Promise<void> {
     this.#ending = true;
     await Promise.all([...this.#tracked.keys()].map((armor) => this.end({ armor, process: null })));
+  }
+
+  #inTurn(armor: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#turns.get(armor);
+    const turn = (before ? before.then(work) : work()).finally(() => {
+      if (this.#turns.get(armor) === turn) this.#turns.delete(armor);
+    });
+    this.#turns.set(armor, turn);
+    return turn;
   }
 
   #gone(armor: string, identity: ProcessIdentity, cause: string, failed: boolean): void {

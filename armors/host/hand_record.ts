@@ -155,6 +155,12 @@ export class HandRecord {
     this.#write(status === diskStatus ? { ...this.#words, hand: null, work: null } : { ...this.#words, ended: true });
   }
 
+  /** It is not wanted here: this life shows nothing about the armor, and does not count. */
+  refused(): void {
+    const { lives } = this.#words;
+    if (this.#words !== fresh) this.#write({ ...this.#words, lives: lives - 1, careful: false, hand: null, work: null });
+  }
+
   /** The armor has lasted: what was before does not count any more. */
   settle(): void {
     this.#words = fresh;

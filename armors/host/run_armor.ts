@@ -66,7 +66,7 @@ class RunningArmor {
   }
 
   connect(): void {
-    const { machine, kind, order } = this;
+    const { machine, kind, order, hand } = this;
     this.#link = new DaemonLink({
       connect: (handlers) => machine.connect(handlers),
       clock: machine.clock,
@@ -91,6 +91,7 @@ class RunningArmor {
       },
       onLinkUp: () => this.#started && this.#host?.dispatch({ kind: "link-up" }),
       onRefused: (reason) => {
+        hand.refused();
         machine.tell(reason);
         machine.exit(1);
       },

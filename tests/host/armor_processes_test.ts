@@ -39,3 +39,47 @@ describe("an armor that is killed because it answers nobody", () => {
     expect((await nextLife(true)).join(" ")).not.toContain("--ended");
   });
 });
+
+describe("an armor that is ordered again before its process is on record", () => {
+  /** Processes that start and end as the orders come; both orders at once, as after a slow commit. */
+  const run = async (second: "spawn" | "end"): Promise<{ done: string[]; living: Set<number> }> => {
+    const done: string[] = [];
+    const living = new Set<number>();
+    let pid = 0;
+    const system: ArmorSystem = {
+      clock: systemClock,
+      start: () => {
+        living.add(++pid);
+        done.push(`start ${pid}`);
+        return { pid, identity: { ...identity, pid }, onExit: () => {} };
+      },
+      find: () => undefined,
+      forget: () => {},
+      isAlive: (one) => living.has(one.pid),
+      isStopped: () => false,
+      killAndConfirm: async (one) => {
+        await Promise.resolve();
+        living.delete(one.pid);
+        done.push(`end ${one.pid}`);
+        return true;
+      },
+    };
+    const processes = new ArmorProcesses(system, () => {}, () => {});
+    // Something of before it is to be ended first: that takes time.
+    const orders = [processes.spawn({ ...order, process: { ...identity, pid: 99 } }), processes[second](order)];
+    await Promise.all(orders);
+    return { done, living };
+  };
+
+  test("a second start ends the process of the first", async () => {
+    const { done, living } = await run("spawn");
+    expect(done).toEqual(["end 99", "start 1", "end 1", "start 2"]);
+    expect([...living]).toEqual([2]);
+  });
+
+  test("its removal leaves no process", async () => {
+    const { done, living } = await run("end");
+    expect(done).toEqual(["end 99", "start 1", "end 1"]);
+    expect([...living]).toEqual([]);
+  });
+});

@@ -12,7 +12,7 @@ const local: InHand = { kind: "local", id: "armor.started", op: "armor.started" 
 const restore: InHand = { kind: "restore", id: "", op: "" };
 
 /** What one life does before it is over: nothing (killed from outside), dies by itself with something in hand, or lasts. */
-type Ending = InHand | "idle" | "settled" | "working" | "killed" | "disk";
+type Ending = InHand | "idle" | "settled" | "working" | "killed" | "disk" | "refused";
 
 /** Lead lives one after the other; each leaves the file as its process would. */
 function lives(path: string, endings: readonly Ending[], failing = true): Life[] {
@@ -29,6 +29,10 @@ function lives(path: string, endings: readonly Ending[], failing = true): Life[]
     else if (ending === "disk") {
       hand.hold(message);
       hand.end(diskStatus);
+    }
+    else if (ending === "refused") {
+      hand.refused();
+      hand.end(1);
     }
     else if (ending !== "idle") {
       if (ending === "working") hand.working("a/1#2", "job");
@@ -53,6 +57,9 @@ describe("a hand record", () => {
     ["two careful ends under the host's word", times(4, local), "failed"],
     ["three careful ends, one of them from outside", [...times(3, restore), "idle", restore], "careful"],
     ["three careful ends, one of them under a message", [...times(3, restore), message, restore], "careful"],
+    ["ten refusals by the daemon", times(10, "refused"), "normal"],
+    ["a careful life, and ten refusals", [...times(3, "idle"), ...times(10, "refused")], "careful"],
+    ["a careful end while restoring, refusals, and another", [...times(3, restore), ...times(5, "refused"), restore], "failed"],
     ["ten ends by the disk's fault", times(10, "disk"), "careful"],
   ];
   test.each(table)("after %s", (_name, endings, expected) => {
