@@ -309,7 +309,9 @@ export function instances(node: string): Element {
     const upMs = Math.max(0, thread.nowMs - instance.startedMs);
     const { restart } = completeApplication(order.application);
     const decision = decideRestart(restart, instance.history, upMs, thread.random);
-    const { history, crashLoop, delayMs } = decision;
+    const { history, delayMs } = decision;
+    // Until it has stayed up: at the pause of a crash loop no window is ever full again.
+    const crashLoop = decision.crashLoop || (instance.crashLoop && upMs < restart.resetAfterMs);
     if (restart.restartsMax !== null && history.inRow > restart.restartsMax) {
       thread.event({ kind: "application.failed", subject: order.id, node, cause: `${cause}, after ${restart.restartsMax} restarts` });
       forgetFailure(thread, order.id);

@@ -162,6 +162,21 @@ describe("a program that cannot be started", () => {
 });
 
 describe("a crash loop", () => {
+  test("goes on though its restarts, which wait longer and longer, fill no window any more", () => {
+    const execution = new Execution();
+    const id = execution.run({ restart: { crashLoopRestarts: 3, crashLoopWindowMs: 200, firstDelayMs: 1 } });
+    const loops = (): boolean => (execution.network.state("execution@n1", "instances") as Record<string, { crashLoop: boolean }>)[id]!.crashLoop;
+    for (const upMs of [0, 0, 0, 500, 500]) {
+      execution.advance(upMs);
+      execution.exit(id, 1);
+      execution.advance(50);
+    }
+    expect(loops()).toBe(true);
+    expect(execution.events("application.crash-loop")).toHaveLength(1);
+    execution.advance(11_000);
+    expect(loops()).toBe(false);
+  });
+
   test("is over when the program stays up", () => {
     const execution = new Execution();
     const id = execution.run({ restart: { crashLoopRestarts: 3, firstDelayMs: 1 } });

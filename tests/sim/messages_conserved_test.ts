@@ -1,5 +1,5 @@
 /** What a receiver has lost in a rewind must be named, unless it has its effect again, or is over. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { ChannelSnapshot, CommitRecord } from "../../core/checkpoint.ts";
 import type { Effects } from "../../core/effects.ts";
 import type { Generation } from "../../core/generation.ts";
@@ -82,4 +82,24 @@ test("a copy that was left on another node and goes on there for a while has los
   goesOn("n1", 3, 4);
   agree(3);
   expect(failures).toEqual([]);
+});
+
+describe("what a sender put into its outbox with a commit, and has not after its next start,", () => {
+  const restored = (taken: number): string[] => {
+    const failures: string[] = [];
+    const checker = messagesConserved((_rule, text) => failures.push(text));
+    const channel = { peer: "b", numbered: line(0), outbox: [] };
+    const life = (channels: object[]): Life =>
+      ({ kernel: { armor: "a", generation: line(0), snapshot: () => ({ channels, commit: 2 }) }, node: { name: "n1", identity: { cluster: "c" } }, store: { taken }, follows: true }) as unknown as Life;
+    const sender = life([]);
+    checker.made!(sender);
+    checker.stepped!(sender, { kind: "tick" } as KernelEvent, { commits: [{ commit: 2, generation: line(0), sent: [{ peer: "b", lane: "system", sequence: 1, body }] }] } as unknown as Effects);
+    checker.died!(sender);
+    checker.made!(life([channel]));
+    return failures;
+  };
+
+  test("is missed", () => expect(restored(2)).toEqual(["a of n1 was restored without 1 messages to b"]));
+  // Another commit of the same number may have been.
+  test("is not if the disk had no room for that commit", () => expect(restored(1)).toEqual([]));
 });

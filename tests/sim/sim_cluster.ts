@@ -235,6 +235,8 @@ export class SimCluster {
   }
 
   #stepped(life: Life, event: KernelEvent, effects: Effects): void {
+    // A real process has ended where its exit was called.
+    if (!life.process.alive) return;
     this.steps += 1;
     this.commits += effects.commits.length;
     const { node, kernel } = life;

@@ -113,6 +113,8 @@ export class SimStore implements CheckpointStore {
   /** What is not known to be safe, oldest first. */
   #written: Written[] = [];
   #reached = 0;
+  /** The last commit that was taken, safe or not. */
+  taken = 0;
 
   constructor(readonly disk: SimDisk, readonly armor: string, readonly durability: DurabilityClass, readonly process: SimProcess) {
     this.#store = openCheckpointFiles(armor, armor, durability, disk.files.ballast, disk.files.of(process));
@@ -161,6 +163,7 @@ export class SimStore implements CheckpointStore {
   }
 
   #note(commit: number, ending: string): void {
+    this.taken = commit;
     const path = this.disk.files.paths(`${this.armor}/`).findLast((one) => one.endsWith(ending));
     const file = path === undefined ? undefined : this.disk.files.find(path);
     // What was cut off again behind the last commit is no part of it.

@@ -177,8 +177,11 @@ export class SimFiles {
 const ballastSteps = 4;
 const ballastStepBytes = 64 * 1024;
 
+/** `next`: where a write without a position goes. */
+type OpenFile = { readonly file: SimFile; readonly append: boolean; next: number };
+
 class View implements FileSystem {
-  readonly #open = new Map<number, { readonly file: SimFile; readonly append: boolean } | "folder">();
+  readonly #open = new Map<number, OpenFile | "folder">();
   #next = 3;
 
   constructor(readonly files: SimFiles, readonly process: SimProcess) {}
@@ -201,7 +204,7 @@ class View implements FileSystem {
       file = new SimFile();
       if (this.process.effect()) this.files.put(path, file, this.#nowMs);
     }
-    this.#open.set(descriptor, { file, append: typeof flags === "number" || flags.startsWith("a") });
+    this.#open.set(descriptor, { file, append: typeof flags === "number" || flags.startsWith("a"), next: 0 });
     return descriptor;
   }
 
@@ -210,9 +213,10 @@ class View implements FileSystem {
   }
 
   writeSync(descriptor: number, bytes: Uint8Array, offset: number, length: number, position?: number): number {
-    const { file, append } = this.#file(descriptor);
+    const open = this.#file(descriptor);
+    const { file, append } = open;
     if (!this.process.effect()) return length;
-    const at = append ? file.length : position ?? 0;
+    const at = append ? file.length : position ?? open.next;
     let size = length;
     if (this.files.full && at + length > file.length) {
       if (this.files.roomBytes === 0) throw error("ENOSPC");
@@ -220,6 +224,7 @@ class View implements FileSystem {
       this.files.roomBytes -= size;
     }
     file.write(bytes.subarray(offset, offset + size), at, this.#nowMs);
+    if (position === undefined) open.next = at + size;
     return size;
   }
 
@@ -276,7 +281,7 @@ class View implements FileSystem {
     return file;
   }
 
-  #file(descriptor: number): { readonly file: SimFile; readonly append: boolean } {
+  #file(descriptor: number): OpenFile {
     const open = this.#open.get(descriptor);
     if (!open || open === "folder") throw error("EBADF");
     return open;

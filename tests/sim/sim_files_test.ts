@@ -90,3 +90,16 @@ test("a full disk takes what the ballast gives up, then refuses, and nothing hal
   const { records, complete } = disk.store("x", "process", machine.spawn("daemon", "daemon", 0, () => {})).restore();
   expect([records.length, complete]).toEqual([commits, true]);
 });
+
+test("a write that a full disk takes in part goes on where it stopped", () => {
+  const machine = new SimMachine("m", new SimClock(), seededRandom(1));
+  machine.boot();
+  const { files } = new SimDisk(seededRandom(1));
+  const view = files.of(machine.spawn("daemon", "daemon", 0, () => {}));
+  const descriptor = view.openSync("x/file", "w", 0o600);
+  Object.assign(files, { full: true, roomBytes: 3 });
+  expect(view.writeSync(descriptor, new Uint8Array([1, 2, 3, 4, 5]), 0, 5)).toBe(3);
+  files.full = false;
+  expect(view.writeSync(descriptor, new Uint8Array([1, 2, 3, 4, 5]), 3, 2)).toBe(2);
+  expect([...view.readFileSync("x/file")]).toEqual([1, 2, 3, 4, 5]);
+});

@@ -10,6 +10,7 @@ import type { Checker, Fail, Life } from "./checker.ts";
 
 /** Follows the lives of each armor. */
 export function linesForward(fail: Fail): Checker {
+  /** The last in which something was said: one that ends before that, and whose files a power cut takes, is known to nobody. */
   const newest = new Map<string, Generation>();
   /** By line of state, the last commit after which something has left. */
   const heard = new Map<string, number>();
@@ -25,7 +26,6 @@ export function linesForward(fail: Fail): Checker {
       if (before && compareGenerations(kernel.generation, before) < 0) {
         fail("lines forward", `${name} is made in generation ${generationText(kernel.generation)} after ${generationText(before)}`);
       }
-      newest.set(name, kernel.generation);
       if (!store) return;
       const { commit } = kernel.snapshot();
       const seen = heard.get(lineOf(life)) ?? 0;
@@ -36,6 +36,7 @@ export function linesForward(fail: Fail): Checker {
       if (commits.length > 0) last.set(life, commits.at(-1)!.commit);
     },
     sent: (life) => {
+      newest.set(`${life.kernel.armor} of ${life.node.name}`, life.kernel.generation);
       // What a node without a cluster sends reaches nobody, and is forgotten with its next start.
       if (life.store && life.node.identity?.cluster) heard.set(lineOf(life), Math.min(last.get(life)!, life.store.reached));
     },

@@ -153,6 +153,10 @@ export function messagesConserved(fail: Fail): Checker {
         if (gone > 0) fail("messages conserved", `${kernel.armor} of ${node.name} was restored without ${gone} messages to ${channel.peer}`);
       }
     },
+    // A commit that a full disk did not take was none.
+    died: ({ kernel, store }) => {
+      if (store) forgetAfter(lineOf(kernel), store.taken);
+    },
     stepped: (life, event, { commits }) => {
       if (commits.length === 0) return;
       if (event.kind === "frame" && event.frame.type === "data") {

@@ -59,4 +59,11 @@ export const scenarios: readonly Scenario[] = [
   { seed: 24, found: "nothing in the armors: a node slept between a takeover and the start of its FTM, and the checker wanted that to know what a higher epoch had acknowledged" },
   { seed: 248, found: "the table of a node that was away was taken in while an operator's request was stored, and the answer was of before that: an application that had been removed there was said to run" },
   { seed: 225, found: "nothing in the armors: one of two nodes that were apart still had an armor of one's own that the other had removed, and said that nothing had to be installed" },
+  { seed: 10206, pause: 100, found: "a daemon that had lost its log refused the execution armor; each refusal counted as one more death by its own doing, and it was given up" },
+  { seed: 10259, pause: 100, found: "a slow commit ordered two starts of a heartbeat armor at once; both found nothing to end, and two lived; see tests/host/armor_processes_test.ts" },
+  { seed: 10500, pause: 100, found: "a crash loop was no longer one when its pauses filled no window; an FTM that began then did not move the program to a node that had joined" },
+  { seed: 10138, pause: 100, found: "nothing in the armors: a generation in which nothing had been said was lost with its files in a power cut, and the checker missed it" },
+  { seed: 10941, pause: 100, found: "nothing in the armors: a simulated write that a full disk took in part went on at the beginning of its file" },
+  { seed: 10304, pause: 100, found: "nothing in the armors: a commit that a full disk had refused was counted, by checkers, as one that had been" },
+  { seed: 11036, pause: 100, found: "nothing in the armors: as 10304" },
 ];

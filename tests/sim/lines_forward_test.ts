@@ -1,0 +1,28 @@
+/** Generations go forward, as far as anybody has heard of them. */
+import { describe, expect, test } from "bun:test";
+import type { Frame } from "../../core/frame.ts";
+import type { Life } from "./checkers/checker.ts";
+import { linesForward } from "./checkers/lines_forward.ts";
+
+describe("an armor that begins in an older generation than it had", () => {
+  /** Lives in these generations; one that speaks sends something. */
+  const lead = (...lives: readonly { readonly counter: number; readonly speaks: boolean }[]): string[] => {
+    const failures: string[] = [];
+    const checker = linesForward((_rule, text) => failures.push(text));
+    for (const { counter, speaks } of lives) {
+      const kernel = { armor: "a", generation: { epoch: 1, node: "n", counter }, snapshot: () => ({ commit: 0 }) };
+      const life = { kernel, node: { name: "n1" }, store: undefined } as unknown as Life;
+      checker.made!(life);
+      if (speaks) checker.sent!(life, {} as Frame);
+    }
+    return failures;
+  };
+
+  test("breaks the rule if something was said in that", () => {
+    expect(lead({ counter: 2, speaks: true }, { counter: 1, speaks: false })).toEqual(["a of n1 is made in generation 1.n.1 after 1.n.2"]);
+  });
+
+  test("does not if nothing was: nobody knows of it", () => {
+    expect(lead({ counter: 1, speaks: true }, { counter: 2, speaks: false }, { counter: 1, speaks: true })).toEqual([]);
+  });
+});
