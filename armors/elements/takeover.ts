@@ -173,7 +173,7 @@ export function takeover(node: string): Element {
         if (!attempt || attempt.preparing || round !== tries) return;
         const next = { ...attempt, polled: { ...attempt.polled, [voter]: vote } };
         thread.setVolatile({ ...thread.volatile, attempt: next });
-        if (next.request.nodes.every((id) => id in next.polled || next.request.dead.includes(id))) thread.insert(op("takeover.decide"));
+        if (isOver(next, next.polled, isWilling(next) || isHeard(next))) thread.insert(op("takeover.decide"));
       },
       "takeover.promised": (_state, thread) => {
         const { attempt } = thread.volatile;
@@ -183,20 +183,19 @@ export function takeover(node: string): Element {
           epoch: Epoch;
           node: string;
         };
-        if (!attempt || attempt.installed || compareEpochs(epoch, attempt.epoch) !== 0) return;
+        // Before this life asked, an answer is to a life before it: the epoch it may have asked for by the same number is not the one it will.
+        if (!attempt?.preparing || attempt.installed || compareEpochs(epoch, attempt.epoch) !== 0) return;
         const next = vote.promised
           ? { ...attempt, reports: { ...attempt.reports, [voter]: report! } }
           : { ...attempt, refused: { ...attempt.refused, [voter]: vote } };
         thread.setVolatile({ ...thread.volatile, attempt: next });
-        const answered = (id: string): boolean => id in next.reports || id in next.refused;
-        if (next.request.nodes.every((id) => answered(id) || next.request.dead.includes(id))) thread.insert(op("takeover.decide"));
+        if (isOver(next, { ...next.reports, ...next.refused }, !vote.promised || isEnough(next))) thread.insert(op("takeover.decide"));
       },
       "takeover.decide": (_state, thread) => {
         const { attempt } = thread.volatile;
         if (!attempt || attempt.installed) return;
         if (!attempt.preparing) {
-          const willing = Object.values(attempt.polled).filter(({ promised }) => promised).length;
-          if (willing >= quorum(attempt.request.nodes.length) && !hasLivingFtm(attempt)) prepare(thread, attempt);
+          if (isWilling(attempt) && !hasLivingFtm(attempt)) prepare(thread, attempt);
           else retry(thread, attempt);
         } else if (isEnough(attempt) && !hasLivingFtm(attempt)) install(thread, attempt);
         else retry(thread, attempt);
@@ -224,6 +223,17 @@ export function takeover(node: string): Element {
       },
     },
   });
+}
+
+/** Whether to decide at once: all have answered; or all but those held dead, if that is `enough`. One held dead may be back, and the only one to know. */
+function isOver({ request }: Attempt, answers: { readonly [node: string]: unknown }, enough: boolean): boolean {
+  const silent = request.nodes.filter((id) => !(id in answers));
+  return silent.length === 0 || (enough && silent.every((id) => request.dead.includes(id)));
+}
+
+/** Enough would promise. */
+function isWilling({ request, polled }: Attempt): boolean {
+  return Object.values(polled).filter(({ promised }) => promised).length >= quorum(request.nodes.length);
 }
 
 /** Somebody who answered hears the FTM. */
