@@ -11,7 +11,7 @@ import { daemonArmor } from "../daemon_armor.ts";
 import { daemonOf } from "../shapes.ts";
 import type { DaemonMachine, DaemonOptions } from "./daemon_machine.ts";
 import { HandRecord, type Life } from "./hand_record.ts";
-import { type NodeMemory, recall, rememberingStore } from "./node_memory.ts";
+import { type NodeMemory, recall, recallPromise, rememberingStore, untold } from "./node_memory.ts";
 
 /** A daemon that has not begun yet. */
 export interface DaemonState {
@@ -40,8 +40,9 @@ export async function openDaemonState(machine: DaemonMachine, options: DaemonOpt
   const store = rememberingStore(machine.store, () => kernel, memory, (next) => identity.remember(next));
   const restored = store.restore();
   const { complete, damage, generation } = recall(restored, memory, { epoch: 0, node: id, counter: 0 });
-  // Before anything is sent under it: the next loss counts from here.
-  if (!complete && memory) identity.remember({ ...memory, generation });
+  // Before anything is sent under it, or written that looks whole: the next loss counts from here.
+  if (!complete && memory) identity.remember(untold(memory, generation));
+  const { snapshot, records } = recallPromise(restored, memory);
   const builtIn = daemonArmor({
     id,
     name,
@@ -58,10 +59,10 @@ export async function openDaemonState(machine: DaemonMachine, options: DaemonOpt
     random: machine.random,
     eventSink: armor,
     diagnose: ({ op, element, code, error }) => machine.log(`${op} at ${element || "no element"}: ${code}: ${error instanceof Error ? error.stack : String(error)}`),
-    ...(restored.snapshot && { restored: { snapshot: restored.snapshot, records: restored.records } }),
+    ...(snapshot && { restored: { snapshot, records } }),
   });
   // After damage the log goes on only behind a new snapshot.
   if (!complete) kernel.needsSnapshot = true;
   hand.release();
-  return { kernel, store, hand, life, first: restored.snapshot === undefined, complete, damage, memory };
+  return { kernel, store, hand, life, first: snapshot === undefined, complete, damage, memory };
 }

@@ -61,6 +61,8 @@ export function rememberingStore(
     const now = states();
     if (now.every((state, index) => state === written[index])) return;
     const next = memoryOf(kernel());
+    // It has not recalled yet what its checkpoint has lost: were it to die before, it would know nothing of it any more.
+    if (memory !== undefined && compareEpochs(next.promised, memory.promised) < 0) return;
     const same = memory !== undefined && dataEqual(memory as unknown as Data, next as unknown as Data);
     if (!same && next.promised.number > 0) write(next);
     [written, memory] = [now, next];
@@ -95,12 +97,34 @@ export function recall(
   const missing = memory !== undefined && (compareEpochs(memory.promised, known) > 0 || compareGenerations(memory.generation, saved) > 0);
   if (complete && !missing) return { complete, damage, generation: saved };
   const newest = memory !== undefined && compareGenerations(memory.generation, saved) > 0 ? memory.generation : saved;
-  const cause = snapshot === undefined ? "its files are missing" : `it ends before epoch ${memory?.promised.number} was promised`;
+  const cause = snapshot === undefined
+    ? "its files are missing"
+    : memory && compareEpochs(memory.promised, known) > 0
+      ? `it ends before epoch ${memory.promised.number} was promised`
+      : "it was damaged, and the life before this one ended before it could say so";
   return {
     complete: false,
     damage: missing && damage.length === 0 ? [cause] : damage,
     generation: { ...newest, counter: newest.counter + 1 },
   };
+}
+
+/**
+ * The checkpoint with the promise that is remembered: what the daemon was about to do when it was written is not to be
+ * done in an epoch that it has refused since.
+ */
+export function recallPromise({ snapshot, records }: Restored, memory: NodeMemory | undefined): Pick<Restored, "snapshot" | "records"> {
+  if (snapshot === undefined || memory === undefined || compareEpochs(memory.promised, promisedIn(snapshot, records)) <= 0) return { snapshot, records };
+  const [element, { promised }] = ["epoch_promise", memory];
+  const last = records.at(-1);
+  if (last) return { snapshot, records: [...records.slice(0, -1), { ...last, set: { ...last.set, [element]: { ...last.set?.[element], promised } } }] };
+  const { version = 1, state = { ftm: null } } = snapshot.elements[element] ?? {};
+  return { snapshot: { ...snapshot, elements: { ...snapshot.elements, [element]: { version, state: { ...state, promised } } } }, records };
+}
+
+/** What to remember of a loss until it has been told: it shows in the next life too, should this one end before. */
+export function untold(memory: NodeMemory, generation: Generation): NodeMemory {
+  return { ...memory, generation: { ...generation, counter: generation.counter + 1 } };
 }
 
 function promisedIn(snapshot: Snapshot | undefined, records: Restored["records"]): Epoch {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type NodeMemory, recall, rememberingStore } from "../../armors/host/node_memory.ts";
+import { type NodeMemory, recall, recallPromise, rememberingStore, untold } from "../../armors/host/node_memory.ts";
 import type { Snapshot } from "../../core/checkpoint.ts";
 import type { CheckpointStore, Restored } from "../../core/checkpoint_store.ts";
 import type { DataRecord } from "../../core/data.ts";
@@ -33,6 +33,20 @@ describe("what a daemon restored", () => {
     // What the files themselves show is told by them.
     if (restored.complete) expect(found.damage.length).toBe(complete ? 0 : 1);
     else expect(found.damage).toEqual(restored.damage);
+  });
+
+  test("after a life that ended over damage it is damage still, though that life left files that look whole", () => {
+    const { generation } = recall(restoredWith(7, 2, false), memory, first);
+    const next = recall(restoredWith(7, generation.counter), untold(memory, generation), first);
+    expect(next).toEqual({ complete: false, damage: ["it was damaged, and the life before this one ended before it could say so"], generation: { ...first, counter: 5 } });
+  });
+
+  test("has the promise that is remembered before it does anything: what it was about to do may be of an epoch refused since", () => {
+    const promisedIn = ({ snapshot, records }: Pick<Restored, "snapshot" | "records">) =>
+      records.at(-1)?.set?.["epoch_promise"]?.["promised"] ?? snapshot?.elements["epoch_promise"]?.state["promised"];
+    const onlySnapshot = { ...restoredWith(1), records: [] };
+    expect([restoredWith(6), onlySnapshot, restoredWith(8), restoredWith(undefined)].map((one) => promisedIn(recallPromise(one, memory)))).toEqual([epoch(7), epoch(7), epoch(8), undefined]);
+    expect(promisedIn(recallPromise(restoredWith(6), undefined))).toEqual(epoch(6));
   });
 });
 
@@ -80,6 +94,13 @@ describe("the memory", () => {
     const { kept, states, written } = remembering(memory);
     states["epoch_promise"] = promise;
     states["table_replica"] = { version: { epoch: epoch(7), sequence: 1 }, lineage: [], "node:m": node };
+    await kept.sync();
+    expect(written).toEqual([]);
+  });
+
+  test("is not written by a daemon that has not recalled its promise yet", async () => {
+    const { kept, states, written } = remembering(memory);
+    states["epoch_promise"] = { promised: epoch(6), ftm: null };
     await kept.sync();
     expect(written).toEqual([]);
   });

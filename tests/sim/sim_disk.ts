@@ -150,6 +150,8 @@ export class SimStore implements CheckpointStore {
 
   writeSnapshot(snapshot: Snapshot): void {
     this.#store.writeSnapshot(snapshot);
+    // It holds all that was written before it, also what is in a log that is synced no more.
+    this.#written = [];
     this.#note(snapshot.commit, ".cbor");
   }
 

@@ -23,13 +23,9 @@ export function promisesKept(fail: Fail): Checker {
     }
   };
   return {
-    made: (life) => {
-      const { complete = true, snapshot } = life.node.disk.restored.get(life.kernel.armor) ?? {};
-      if (complete && snapshot) look(life);
-    },
-    // Where files were damaged the promise is known from elsewhere.
+    // Where files were damaged, in this life or in one that died over it, the promise is known from elsewhere: before anything reaches the daemon.
     stepped: (life, event) => {
-      if (event.kind === "local" && event.op === "checkpoint.restored") look(life);
+      if (event.kind !== "start" && !(event.kind === "local" && event.op === "clock.wall")) look(life);
     },
     sent: (_life, frame) => {
       if (frame.type !== "data" || !frame.from.startsWith("daemon@") || !Buffer.from(frame.body.buffer, frame.body.byteOffset, frame.body.length).includes(answer)) return;

@@ -66,4 +66,8 @@ export const scenarios: readonly Scenario[] = [
   { seed: 10941, pause: 100, found: "nothing in the armors: a simulated write that a full disk took in part went on at the beginning of its file" },
   { seed: 10304, pause: 100, found: "nothing in the armors: a commit that a full disk had refused was counted, by checkers, as one that had been" },
   { seed: 11036, pause: 100, found: "nothing in the armors: as 10304" },
+  { seed: 10462, pause: 100, found: "a node had lost its table and held the only other one dead; it decided before that had answered, again and again, and each time ended the FTM there" },
+  { seed: 10858, pause: 100, found: "the same where a daemon leads, not a heartbeat armor; see tests/armors/takeover_lost_table_test.ts" },
+  { seed: 10424, pause: 100, found: "a daemon with a damaged log did what that said it was about to do, in an epoch that it had refused since; see tests/host/node_memory_test.ts" },
+  { seed: 16, found: "nothing in the armors: a snapshot had replaced a log that was not synced, and the simulated disk still waited for that" },
 ];
