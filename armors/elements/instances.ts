@@ -57,11 +57,14 @@ const live = (state: InstanceState): boolean => state === "starting" || state ==
 
 /** The applications of one node. */
 export function instances(node: string): Element {
+  /** What a program is launched for; `order` names it: nothing is done twice that was ordered once. */
+  const taskOf = ({ id, application, serial, restart }: InstanceOrder) => ({ id, application, order: `${serial} ${restart}` });
+
   const launch = (thread: Executing, instance: Instance): Instance => {
     const number = instance.launch + 1;
     const { order } = instance;
     thread.cancel(`restart ${order.id}`);
-    thread.command({ kind: "program.launch", args: { id: order.id, launch: number, application: order.application } });
+    thread.command({ kind: "program.launch", args: { ...taskOf(order), launch: number } });
     return { ...instance, launch: number, state: "starting", process: null, afterwards: "policy", startedMs: thread.nowMs, boot: thread.volatile.boot, cannot: "" };
   };
 
@@ -136,7 +139,7 @@ export function instances(node: string): Element {
           const { order, launch: number, boot } = instance;
           if (live(instance.state)) {
             const stopping = { stopping: instance.state === "stopping", graceMs: timing.stopGraceMs };
-            thread.command({ kind: "program.adopt", args: { id: order.id, launch: number, application: order.application, boot, ...stopping } });
+            thread.command({ kind: "program.adopt", args: { ...taskOf(order), launch: number, boot, ...stopping } });
           }
           settleLater(thread, instance);
           const again = instance.state === "restarting" ? restartDefaults.firstDelayMs : instance.cannot !== "" ? restartDefaults.delayCapMs : undefined;
@@ -188,11 +191,11 @@ export function instances(node: string): Element {
         const running = instance.state === "starting" ? "running" : instance.state;
         return put(state, id, { ...instance, process, state: running });
       },
-      // The number was used before this armor's memory begins: go on after it, or adopt what runs.
+      // The number was used before this armor's memory begins: go on after it, or adopt what runs, and a job of which the same was asked before as it ended.
       "program.taken": (state, thread) => {
         const instance = find(state, thread);
         if (!instance || (instance.state !== "starting" && instance.state !== "stopping")) return;
-        const { number, running } = thread.payload as { number: number; running: boolean };
+        const { number, running, done = false } = thread.payload as { number: number; running: boolean; done?: boolean };
         const { order } = instance;
         const stopping = instance.state === "stopping";
         if (!running && stopping) {
@@ -200,9 +203,9 @@ export function instances(node: string): Element {
           tell(thread);
           return put(state, order.id, stop(thread, { ...instance, launch: number, state: "stopped" }, instance.afterwards));
         }
-        if (!running) return put(state, order.id, launch(thread, { ...instance, launch: number }));
+        if (!running && !done) return put(state, order.id, launch(thread, { ...instance, launch: number }));
         const graceMs = stopping ? timing.stopGraceMs : 0;
-        const args = { id: order.id, launch: number, application: order.application, boot: instance.boot, stopping, graceMs };
+        const args = { ...taskOf(order), launch: number, boot: instance.boot, stopping, graceMs };
         thread.command({ kind: "program.adopt", args });
         return put(state, order.id, { ...instance, launch: number });
       },

@@ -15,6 +15,8 @@ export interface LaunchRecord {
    * no exit status. `ended`: the exit status is written.
    */
   readonly state: "starting" | "running" | "ended";
+  /** What it was launched for: equal for launches by the same order. */
+  readonly task?: string;
   /** Pid of the shim. */
   readonly shim?: number;
   readonly program?: ProcessIdentity;
@@ -45,10 +47,11 @@ export function parseLaunchRecord(text: string): LaunchRecord {
     return /^\d{1,15}$/.test(value) ? Number(value) : undefined;
   };
   const [shim, pid, startTicks, exit] = [number("shim"), number("pid"), number("start"), number("exit")];
-  const [bootId, reason] = [values.get("boot"), values.get("reason")];
+  const [bootId, reason, task] = [values.get("boot"), values.get("reason"), values.get("task")];
   const program = pid !== undefined && startTicks !== undefined && bootId ? { pid, startTicks, bootId } : undefined;
   return {
     state: exit !== undefined ? "ended" : program !== undefined ? "running" : "starting",
+    ...(task !== undefined && { task }),
     ...(shim !== undefined && { shim }),
     ...(program !== undefined && { program }),
     ...(exit !== undefined && { exit }),

@@ -25,6 +25,8 @@ export interface ShimOptions {
   readonly argv: readonly string[];
   readonly directory: string;
   readonly bootId: string;
+  /** Kept in the record, if given: one line. */
+  readonly task?: string | undefined;
 }
 
 /** Arguments of the shell: `$2` is the data dir, `$3` the launch record. */
@@ -33,14 +35,14 @@ export function shimArgv(dataDir: string, record: string): [string, ...string[]]
 }
 
 /** Standard input of the shell. */
-export function shimScript({ argv, directory, bootId }: ShimOptions): string {
+export function shimScript({ argv, directory, bootId, task }: ShimOptions): string {
   return `set -C
 echo "shim $$" >"$3" || { [ -s "$3" ] && exit ${shimStatus.recordExists}; exit ${shimStatus.recordFailed}; }
 exec 3>>"$3"
 armor_shim_note() {
   echo "pid $1
 start \${21}
-boot ${bootId}" >&3
+boot ${bootId}${task === undefined ? "" : `\ntask ${task}`}" >&3
 }
 trap '' HUP INT QUIT TERM
 (

@@ -25,6 +25,8 @@ export interface LaunchOptions {
   readonly instance: string;
   /** Never used before for this instance. */
   readonly number: number;
+  /** What it is launched for, one line; for its record. */
+  readonly task?: string;
   readonly command: string;
   readonly args: readonly string[];
   /** All of the program's environment. */
@@ -108,13 +110,13 @@ function failed(reason: string): LaunchOutcome {
 }
 
 function startShim(options: LaunchOptions, command: ProgramCommand, record: string): DetachedProcess {
-  const { data, user, directory } = options;
+  const { data, user, directory, task } = options;
   mkdirSync(data.launches(options.instance), { recursive: true, mode: 0o700 });
   const log = openLog(options.logFile, { limitBytes: Number.POSITIVE_INFINITY, owner: command.switchUser ? user : undefined });
   const scriptPath = `${record}.${process.pid}.sh`;
   let script: number | undefined;
   try {
-    writeFileSync(scriptPath, shimScript({ argv: command.argv, directory, bootId: bootId() }), { mode: 0o600 });
+    writeFileSync(scriptPath, shimScript({ argv: command.argv, directory, bootId: bootId(), task }), { mode: 0o600 });
     script = openSync(scriptPath, "r");
     rmSync(scriptPath);
     return spawnDetached({ argv: shimArgv(data.path, record), env: options.env, input: script, output: [log, "ignore"] });

@@ -4,9 +4,11 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { Clock } from "../../core/clock.ts";
+import { encode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
 import { timing } from "../../core/limits.ts";
@@ -36,7 +38,7 @@ export interface ProgramSystem {
   readonly clock: Clock;
   bootId(): string;
   /** Start a program under a number; a text says why it can never be started here. */
-  launch(instance: string, number: number, application: Application): Promise<LaunchOutcome | string>;
+  launch(instance: string, number: number, application: Application, task: string): Promise<LaunchOutcome | string>;
   record(instance: string, number: number): LaunchRecord | undefined;
   /** Instances that have launch records. */
   instances(): string[];
@@ -76,7 +78,8 @@ type Watched = {
 };
 
 type Local = (op: string, payload: Payload) => void;
-type LaunchArgs = { readonly id: string; readonly launch: number; readonly application: Application };
+/** `order`: names the FTM's order; launches by the same one have the same task. */
+type LaunchArgs = { readonly id: string; readonly launch: number; readonly application: Application; readonly order?: string };
 /** A launch that another life of this armor began has this long to have a program. */
 const startWithinMs = 5_000;
 const startLookMs = 20;
@@ -149,18 +152,31 @@ export function programHost(system: ProgramSystem): {
     await sweeping.get(id);
     const running = again ? undefined : runningLaunch(system, id);
     if (running !== undefined && running !== number) return local("program.taken", { id, launch: number, number: running, running: true });
-    const outcome = await system.launch(id, number, application);
+    const task = taskOf(args);
+    const outcome = await system.launch(id, number, application, task);
     if (typeof outcome === "string") local("program.cannot", { id, launch: number, reason: outcome });
     else if (outcome.ok) {
       local("program.started", { id, launch: number, process: outcome.program });
       watch(args, outcome.program, local, false);
-    } else if (outcome.code === "exists" && !again && (system.record(id, number)?.state === "ended" || neverStarts(id, number))) {
+    } else if (outcome.code === "exists" && !again && isOver(args)) {
       const newest = system.launches(id).at(-1) ?? number;
-      local("program.taken", { id, launch: number, number: newest, running: false });
+      const done = application.kind === "job" && isDone(system.record(id, newest), task);
+      local("program.taken", { id, launch: number, number: newest, running: false, done });
     } else if (outcome.code === "exists") adopt({ id, launch: number, application, boot: system.bootId(), stopping: false, graceMs: 0 }, local);
     else if (outcome.code === "refused") local("program.cannot", { id, launch: number, reason: outcome.reason });
     else local("program.exited", { id, launch: number, status: 127, reason: outcome.reason });
   };
+
+  /** Nothing comes of that launch any more. What a service leaves without an exit status is adopted, and restarted by policy. */
+  const isOver = ({ id, launch: number, application }: LaunchArgs): boolean => {
+    const record = system.record(id, number);
+    const isLost = application.kind === "job" && record?.program !== undefined && !system.isAlive(record.program);
+    return isLost || record?.state === "ended" || neverStarts(id, number);
+  };
+
+  /** That very task was done, or begun in this boot and nobody knows how it ended. */
+  const isDone = (record: LaunchRecord | undefined, task: string): boolean =>
+    record?.task === task && (record.exit !== undefined || record.program?.bootId === system.bootId());
 
   /** No program is on record and no shim at work: it died between its two lines, or a power cut has taken the end of the record. */
   const neverStarts = (id: string, number: number): boolean => {
@@ -240,6 +256,10 @@ export function programHost(system: ProgramSystem): {
   };
 }
 
+function taskOf({ order = "", application }: LaunchArgs): string {
+  return createHash("sha256").update(encode([order, completeApplication(application) as unknown as Data])).digest("hex").slice(0, 32);
+}
+
 /** Number of a launch of this instance whose program lives: the armor has lost its memory of it. */
 function runningLaunch(system: ProgramSystem, id: string): number | undefined {
   return system.launches(id).findLast((number) => {
@@ -288,7 +308,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
   return {
     clock: systemClock,
     bootId,
-    launch: async (instance, number, application) => {
+    launch: async (instance, number, application, task) => {
       const around = surroundings(instance, application);
       if (typeof around === "string") return around;
       const logFile = data.log(application.name, instance);
@@ -298,6 +318,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
         data,
         instance,
         number,
+        task,
         command: application.command,
         args: application.args,
         ...around,

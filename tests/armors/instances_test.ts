@@ -230,6 +230,21 @@ describe("a job", () => {
   });
 });
 
+describe("a job whose launch was forgotten", () => {
+  test("is what its record says, and is not run again", () => {
+    const execution = new Execution();
+    const asked: string[] = [];
+    execution.network.onCommand = (_, { kind, args }) => void asked.push(`${kind} ${args["launch"]}`);
+    const id = execution.run({ kind: "job" });
+    execution.local("program.taken", { id, launch: 1, number: 3, running: false, done: true });
+    expect(asked.filter((one) => /launch |adopt/.test(one))).toEqual(["program.launch 1", "program.adopt 3"]);
+    execution.local("program.exited", { id, launch: 3, status: 0, adopted: true });
+    expect(execution.state(id)).toMatchObject({ state: "completed", launch: 3 });
+    execution.advance(10);
+    expect(execution.events("application.completed")).toHaveLength(1);
+  });
+});
+
 describe("programs of which an armor knows nothing", () => {
   test("are swept at its first list of each life, never before it", () => {
     const execution = new Execution();

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import type { LaunchRecord } from "../../armors/host/launch_record.ts";
 import { programHost, type ProgramSystem } from "../../armors/host/program_host.ts";
@@ -78,5 +78,47 @@ test("an instance that is launched while a program of its name is swept away wai
   lives = false;
   end();
   await new Promise((resolve) => setTimeout(resolve, 0));
-  expect({ done, told }).toEqual({ done: ["launch web.0 1"], told: [["program.taken", { id: "web.0", launch: 1, number: 1, running: false }]] });
+  expect({ done, told }).toEqual({ done: ["launch web.0 1"], told: [["program.taken", { id: "web.0", launch: 1, number: 1, running: false, done: false }]] });
+});
+
+describe("a job that is launched under a number used before", () => {
+  const application = { name: "sum", kind: "job", command: "sum", args: ["1"] };
+
+  /** What the host says of a launch, when the one before it was by `order` of `before` and left `record`. */
+  async function taken(record: Partial<LaunchRecord>, { order = "s 0", before = application } = {}): Promise<unknown> {
+    let task = "";
+    const told: unknown[] = [];
+    const system: Partial<ProgramSystem> = {
+      bootId: () => "boot",
+      launches: () => [1, 2],
+      record: () => ({ state: record.exit === undefined ? "running" : "ended", task, ...record }),
+      isAlive: () => false,
+      isStarting: () => false,
+      serve: async () => {},
+      launch: async (_instance, _number, _application, given) => {
+        if (task !== "") return { ok: false, code: "exists", reason: "launched before" };
+        task = given;
+        return { ok: false, code: "refused", reason: "" };
+      },
+    };
+    const { command } = programHost(system as ProgramSystem);
+    for (const [asked, by] of [[before, "s 0"], [application, order]] as const) {
+      command({ kind: "program.launch", args: { id: "sum.0", launch: 1, application: asked, order: by } } as never, (op, payload) => void told.push([op, payload?.["number"], payload?.["done"]]));
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    return told[1];
+  }
+
+  const ended = { program: program(3), exit: 0 };
+  const before = { ...program(3), bootId: "before" };
+  test.each([
+    ["that has done what is asked", ended, {}, true],
+    ["that has done it in another boot", { ...ended, program: before }, {}, true],
+    ["that began it and left no exit status", { program: program(3) }, {}, true],
+    ["that began it in another boot, which ended with it", { program: before }, {}, false],
+    ["that has done it before its operator asked once more", ended, { order: "s 1" }, false],
+    ["that has done something else", ended, { before: { ...application, args: ["2"] } }, false],
+  ] as [string, Partial<LaunchRecord>, object, boolean][])("%s", async (_what, record, asked, done) => {
+    expect(await taken(record, asked)).toEqual(["program.taken", 2, done]);
+  });
 });

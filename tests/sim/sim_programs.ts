@@ -43,11 +43,11 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
   return {
     clock: process.clock,
     bootId: () => machine.bootId,
-    launch: async (instance, number, application): Promise<LaunchOutcome | string> => {
+    launch: async (instance, number, application, task): Promise<LaunchOutcome | string> => {
       if (node.cannotLaunch(application)) return { ok: false, code: "refused", reason: "there is no such program" };
       if (!process.effect()) return await new Promise(() => {});
       if (!disk.files.takes()) return { ok: false, code: "failed", reason: "ENOSPC" };
-      return await launch(instance, number, application);
+      return await launch(instance, number, application, task);
     },
     record: (instance, number) => disk.launchesOf(instance).get(number)?.record,
     instances: () => [...disk.launches.keys()],
@@ -91,7 +91,7 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
     },
   };
 
-  function launch(instance: string, number: number, application: Application): Promise<LaunchOutcome> {
+  function launch(instance: string, number: number, application: Application, task: string): Promise<LaunchOutcome> {
     const records = disk.launchesOf(instance);
     const key = `${instance}/${number}`;
     let outcome: LaunchOutcome | undefined;
@@ -100,7 +100,7 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
         outcome = { ok: false, code: "exists", reason: "launched before" };
         return self.end({ code: 75, signal: null });
       }
-      const kept: Kept = { record: { state: "starting", shim: self.pid }, atMs: machine.clock.nowMs };
+      const kept: Kept = { record: { state: "starting", task, shim: self.pid }, atMs: machine.clock.nowMs };
       records.set(number, kept);
       self.clock.after(1, () => {
         const program = startProgram(node, instance, number, application);

@@ -4,6 +4,10 @@
  * completion is not told more often than it happened; and what is on record as
  * completed is not taken for a failure.
  *
+ * One exception: an execution armor that has lost all its checkpoints, and says
+ * so, knows of a job by its launch record only; there is none with an exit status
+ * if its shim was killed too, or if the job was placed elsewhere meanwhile.
+ *
  * @module
  */
 import type { InstanceOrder, InstanceState } from "../../../armors/shapes.ts";
@@ -15,7 +19,10 @@ type Instances = { readonly [id: string]: { readonly launch: number; readonly st
 export function completedOnce(fail: Fail): Checker {
   /** Orders of launches, by boot, instance and number. */
   const launched = new Map<string, InstanceOrder>();
-  const completed = new Set<string>();
+  /** The launch that completed a task. */
+  const completed = new Map<string, number>();
+  /** Tasks that completed before their node's execution armor lost everything. */
+  const forgotten = new Set<string>();
   /** By instance, how often it ended with status 0. */
   const ends = new Map<string, number>();
   const told = new Map<string, Set<string>>();
@@ -23,8 +30,10 @@ export function completedOnce(fail: Fail): Checker {
   const rewinds = new Map<string, number>();
   const counters = new Map<string, number>();
   return {
-    made: ({ kernel }) => {
+    made: ({ kernel, node }) => {
       if (!kernel.armor.startsWith("execution@")) return;
+      const { complete = true, snapshot } = node.disk.restored.get(kernel.armor) ?? {};
+      if (!complete && !snapshot) for (const task of completed.keys()) if (task.startsWith(`${node.machine.bootId} `)) forgotten.add(task);
       const { counter } = kernel.generation;
       if ((counters.get(kernel.armor) ?? counter) !== counter) rewinds.set(kernel.armor, (rewinds.get(kernel.armor) ?? 0) + 1);
       counters.set(kernel.armor, counter);
@@ -52,10 +61,13 @@ export function completedOnce(fail: Fail): Checker {
       const order = launched.get(`${bootId} ${program.name} ${number}`);
       if (order?.application.kind !== "job") return;
       const task = `${bootId} ${program.name} ${order.serial} ${order.restart}`;
-      if (completed.has(task)) fail("completed once", `${program.name} has completed on ${node.name} and is started again as launch ${number}`);
+      const last = completed.get(task);
+      const excused = forgotten.has(task) && node.disk.launchesOf(program.name).get(last!)?.record.exit === undefined;
+      if (last !== undefined && !excused) fail("completed once", `${program.name} has completed on ${node.name} and is started again as launch ${number}`);
       program.onDeath.push(() => {
         if (program.exit?.code !== 0) return;
-        completed.add(task);
+        completed.set(task, number);
+        forgotten.delete(task);
         ends.set(program.name, (ends.get(program.name) ?? 0) + 1);
       });
     },

@@ -139,7 +139,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "takeover without a majority",
     changes: [
-      { file: "armors/elements/takeover.ts", text: "if (willing >= quorum(attempt.request.nodes.length) &&", planted: "if (willing >= 1 &&" },
+      { file: "armors/elements/takeover.ts", text: "promised).length >= quorum(request.nodes.length);", planted: "promised).length >= 1;" },
       { file: "armors/elements/takeover.ts", text: "  if (answered.length <= Object.keys(refused).length", planted: "  if (answered.length > 0) return true;\n  if (answered.length <= Object.keys(refused).length" },
     ],
     rule: "takeover by majority",

@@ -70,4 +70,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 10858, pause: 100, found: "the same where a daemon leads, not a heartbeat armor; see tests/armors/takeover_lost_table_test.ts" },
   { seed: 10424, pause: 100, found: "a daemon with a damaged log did what that said it was about to do, in an epoch that it had refused since; see tests/host/node_memory_test.ts" },
   { seed: 16, found: "nothing in the armors: a snapshot had replaced a log that was not synced, and the simulated disk still waited for that" },
+  { seed: 11270, pause: 100, found: "an execution armor had lost everything, and ran a job again that had been run as its launch record showed; see tests/host/program_host_test.ts" },
+  { seed: 11153, pause: 100, found: "the same with nothing on record, which nobody can know: the checker excuses it" },
 ];
