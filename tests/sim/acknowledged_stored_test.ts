@@ -15,9 +15,10 @@ const version = { epoch: { number: 1, node: "a" }, sequence: 2 };
  *
  * @param left Those that had left when it was made; all are alive when it is answered.
  * @param next Number of the epoch of an FTM that begins with a table that does not have it.
+ * @param leftThere Those that had left, by the table with which that FTM begins.
  * @param tried By an FTM before, which did not live to answer; then the next one has what was acknowledged.
  */
-function acknowledge(nodes: string, left: string, stored: string, next = 0, tried = false): number {
+function acknowledge(nodes: string, left: string, stored: string, next = 0, tried = false, leftThere = left): number {
   let failures = 0;
   const checker = acknowledgedStored(() => void (failures += 1));
   const registered = new Map([...nodes].map((id) => [id, { id, state: "alive" }]));
@@ -36,7 +37,8 @@ function acknowledge(nodes: string, left: string, stored: string, next = 0, trie
   const answer = { id: "m", ops: [{ name: "operator.answer" }], payload: { answer: { ok: true } } };
   step(ftm, { commit: 1, sent: [{ body: encode(answer as unknown as Data) }] });
   if (next === 0) return failures;
-  const table = { version: { epoch: { number: 1, node: "" }, sequence: 9 }, lineage: tried ? [version] : [], entries };
+  const there = Object.fromEntries([...nodes].map((id) => [`node:${id}`, { id, left: leftThere.includes(id) }]));
+  const table = { version: { epoch: { number: 1, node: "" }, sequence: 9 }, lineage: tried ? [version] : [], entries: there };
   const begin = { epoch: { number: next, node: "" }, reports: [{ table }] };
   checker.handling!(ftm, "ftm.begin", { message: { id: "n" }, payload: { begin }, state: {} } as unknown as Handling);
   return failures;
@@ -60,4 +62,8 @@ test("a later FTM begins with what was acknowledged; one of a lower epoch, whose
 
 test("of a request that was tried by two FTMs, what the one that answered has made was acknowledged", () => {
   expect(acknowledge("abc", "", "ab", 2, true)).toBe(0);
+});
+
+test("an FTM whose table knows of a single other node, but for one that has left, acts alone", () => {
+  expect(acknowledge("abc", "", "ab", 2, false, "c")).toBe(0);
 });

@@ -83,8 +83,9 @@ export function acknowledgedStored(fail: Fail): Checker {
       const newest = [...acknowledged.values()].filter((one) => compareEpochs(one.epoch, epoch) < 0).sort((a, b) => (isAtLeast(a, b) ? -1 : 1))[0];
       // Whoever has lost a part of a copy cannot say what was newest.
       if (!newest || tables.some(({ lost }) => lost) || tables.some((table) => contains(table, newest))) return;
-      // One that knows of a single other node acts alone: a cluster may have grown without it.
-      if (tables.every(({ entries }) => Object.keys(entries).filter((key) => key.startsWith("node:")).length <= 2)) return;
+      // One that knows of a single other node, but for those that have left, acts alone: a cluster may have grown without it.
+      const countIn = ({ entries }: TableCopy): number => Object.entries(entries).filter(([key, entry]) => key.startsWith("node:") && !(entry as NodeRegistration).left).length;
+      if (tables.every((table) => countIn(table) <= 2)) return;
       fail("acknowledged stored", `the FTM of ${node.name} begins without version ${newest.epoch.number}.${newest.sequence}, which was acknowledged`);
     },
   };

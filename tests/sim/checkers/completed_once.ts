@@ -13,7 +13,7 @@
 import type { InstanceOrder, InstanceState } from "../../../armors/shapes.ts";
 import type { Checker, Fail } from "./checker.ts";
 
-type Instances = { readonly [id: string]: { readonly launch: number; readonly state: InstanceState; readonly order: InstanceOrder } };
+type Instances = { readonly [id: string]: { readonly launch: number; readonly state: InstanceState; readonly order: InstanceOrder; readonly cannot: string } };
 
 /** Compares what is told with how programs ended. */
 export function completedOnce(fail: Fail): Checker {
@@ -83,9 +83,10 @@ export function completedOnce(fail: Fail): Checker {
     },
     over: (lives) => {
       for (const { kernel, node } of lives) {
-        for (const [id, { launch, state, order }] of Object.entries((kernel.state("instances") ?? {}) as unknown as Instances)) {
+        for (const [id, { launch, state, order, cannot }] of Object.entries((kernel.state("instances") ?? {}) as unknown as Instances)) {
           const exit = node.disk.launchesOf(id).get(launch)?.record.exit;
-          if (order.application.kind === "job" && state === "failed" && exit === 0) {
+          // One that cannot be started was not under this number: the record is of a life that a power cut took.
+          if (order.application.kind === "job" && state === "failed" && cannot === "" && exit === 0) {
             fail("completed once", `${id} has completed on ${node.name} as launch ${launch}, and is held failed`);
           }
           if (state === "completed" && !told.has(id)) fail("completed once", `${id} has completed on ${node.name}, and no event says so`);

@@ -72,4 +72,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 16, found: "nothing in the armors: a snapshot had replaced a log that was not synced, and the simulated disk still waited for that" },
   { seed: 11270, pause: 100, found: "an execution armor had lost everything, and ran a job again that had been run as its launch record showed; see tests/host/program_host_test.ts" },
   { seed: 11153, pause: 100, found: "the same with nothing on record, which nobody can know: the checker excuses it" },
+  { seed: 12006, pause: 100, found: "nothing in the armors: a job that could not be started again after a power cut was held failed, and the checker saw the record of the life before" },
+  { seed: 12076, pause: 100, found: "nothing in the armors: a node that knew of one other, and of one that had left, acted alone; the checker counted that one too" },
 ];
