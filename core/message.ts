@@ -11,6 +11,9 @@ import type { Payload } from "./payload.ts";
 /** `system`: replies, failures, recovery orders. `user`: everything else. */
 export type Lane = "system" | "user";
 
+/** Both, the one with priority first. */
+export const lanes: readonly Lane[] = ["system", "user"];
+
 /** What armors send one another. */
 export interface Message {
   /** Unique for ever: sender, its generation and a counter that is part of its checkpoints. */

@@ -15,19 +15,11 @@
 import type { ChannelSnapshot, LaneNumbers, OutboxEntry } from "./checkpoint.ts";
 import type { AckFrame, DataFrame, Frame, HelloFrame, WelcomeFrame } from "./frame.ts";
 import { compareGenerations, type Generation } from "./generation.ts";
-import { invariant } from "./invariant.ts";
+import { Inbox } from "./inbox.ts";
 import { limits } from "./limits.ts";
-import type { Lane } from "./message.ts";
+import { type Lane, lanes } from "./message.ts";
 import type { ArmorId } from "./micro_operation.ts";
-
-/** An outbox entry with what is lost on restart. */
-interface Waiting {
-  sequence: number;
-  readonly body: Uint8Array;
-  deadlineAtMs: number | undefined;
-  /** Its sender's deadline, which outlives the process; the others are as long as a receiver may take. */
-  readonly keptAtMs: number | undefined;
-}
+import { Outbox } from "./outbox.ts";
 
 /** What a received frame means to the microkernel. */
 export type Received =
@@ -38,34 +30,17 @@ export type Received =
   | { readonly kind: "renumbered" }
   | { readonly kind: "nothing" };
 
-const lanes: readonly Lane[] = ["system", "user"];
-/** Messages that may have left after the last acknowledgement that was committed. */
-const aheadMax = 2 * limits.windowMax;
 const nothing: Received = { kind: "nothing" };
 
 /** One armor's end of the channel to one peer, both directions. */
 export class ReliableChannel {
-  readonly #marks: Record<Lane, number> = { system: 0, user: 0 };
-  readonly #next: Record<Lane, number> = { system: 1, user: 1 };
-  readonly #acked: Record<Lane, number> = { system: 0, user: 0 };
-  /** As of the last commit. */
-  #savedAcked: LaneNumbers = { system: 0, user: 0 };
-  readonly #outbox: Record<Lane, Waiting[]> = { system: [], user: [] };
-  readonly #ackDue: Record<Lane, boolean> = { system: false, user: false };
+  readonly #inbox: Inbox;
+  readonly #outbox: Readonly<Record<Lane, Outbox>>;
   /** After a rewind: messages numbered from here on were queued after it. */
   #rewoundAt: LaneNumbers | undefined;
   /** How often messages have got other numbers under `numbered`: in commits that were lost they may have had some that this state does not know of. */
   #series = 0;
-  /** What `inbound` said of that with its last message. */
-  #heardSeries = 0;
   #previous: Generation | undefined;
-  #inbound: Generation | undefined;
-  /**
-   * A generation that said hello, with the marks it was told. It takes the place of
-   * `inbound` with its first data, which prove that it has agreed; until then
-   * another successor of `inbound` can go on from the same marks.
-   */
-  #greeted: { readonly generation: Generation; readonly marks: LaneNumbers } | undefined;
   #outbound: Generation | undefined;
   #numbered: Generation;
   /** The peer has answered `hello` since this process started or last lost trust. */
@@ -74,12 +49,6 @@ export class ReliableChannel {
   #greets = false;
   /** Names the handshake under way; every `hello` of it carries the same, or two sides that greet at once never agree. */
   #attempt: number;
-  /** Messages that may have left, now or in an earlier life: a prefix of the outbox of this length. */
-  readonly #transmitted: Record<Lane, number> = { system: 0, user: 0 };
-  /** Messages transmitted since the last agreement: a prefix of the outbox of this length. */
-  readonly #cursor: Record<Lane, number> = { system: 0, user: 0 };
-  /** No deadline of an untransmitted message is earlier. */
-  #deadlineAtMs = Infinity;
   /** Transmitted again, and no answer yet: more than the first few are kept back. */
   #trying = false;
   #window = 0;
@@ -110,71 +79,50 @@ export class ReliableChannel {
   ) {
     this.#attempt = attempt;
     this.#numbered = saved?.numbered ?? generation;
-    if (!saved) return;
-    this.#previous = saved.previous;
-    this.#rewoundAt = saved.rewoundAt;
-    this.#series = saved.series ?? 0;
-    this.#heardSeries = saved.heardSeries ?? 0;
-    if (!this.#rewoundAt && compareGenerations(saved.numbered, generation) !== 0) {
-      this.#rewoundAt = { ...saved.next };
-      this.dirty = "agreement";
+    if (saved) {
+      this.#previous = saved.previous;
+      this.#rewoundAt = saved.rewoundAt;
+      this.#series = saved.series ?? 0;
+      if (!this.#rewoundAt && compareGenerations(saved.numbered, generation) !== 0) {
+        this.#rewoundAt = { ...saved.next };
+        this.dirty = "agreement";
+      }
+      this.#greets = this.#rewoundAt !== undefined;
+      this.#outbound = saved.outbound;
     }
-    this.#greets = this.#rewoundAt !== undefined;
-    this.#inbound = saved.inbound;
-    this.#outbound = saved.outbound;
-    for (const lane of lanes) {
-      this.#marks[lane] = saved.marks[lane];
-      this.#next[lane] = saved.next[lane];
-      this.#acked[lane] = saved.acked[lane];
-    }
-    this.#savedAcked = { ...saved.acked };
-    for (const { lane, sequence, body, deadlineAtMs: keptAtMs } of saved.outbox) {
-      this.#outbox[lane].push({ sequence, body, deadlineAtMs: undefined, keptAtMs });
-      // Beyond what may leave ahead of a commit, under numbers that still hold, it is certain that nothing has left.
-      if (this.#rewoundAt || sequence <= saved.acked[lane] + aheadMax) this.#transmitted[lane] += 1;
-    }
+    this.#inbox = new Inbox(saved);
+    this.#outbox = { system: this.#restore("system", saved), user: this.#restore("user", saved) };
   }
 
-  /**
-   * Restored messages have their deadline still; it has passed if there is more left than there ever was: the clock is
-   * of another boot. Those without one have their time anew. `waitMs`: of a message.
-   */
+  #restore(lane: Lane, saved: ChannelSnapshot | undefined): Outbox {
+    if (!saved) return new Outbox();
+    const waiting = saved.outbox.filter((entry) => entry.lane === lane).map(({ sequence, body, deadlineAtMs: keptAtMs }) => ({ sequence, body, keptAtMs }));
+    return new Outbox({ next: saved.next[lane], acked: saved.acked[lane], waiting, rewound: this.#rewoundAt !== undefined });
+  }
+
+  /** The armor starts: what was restored has its deadline still, see {@link Outbox.begin}. `waitMs`: of a message. */
   begin(nowMs: number, waitMs: (body: Uint8Array) => number | undefined): void {
-    for (const lane of lanes) {
-      for (const entry of this.#outbox[lane]) {
-        const ms = waitMs(entry.body);
-        if (ms === undefined) continue;
-        const leftMs = (entry.keptAtMs ?? nowMs + ms) - nowMs;
-        entry.deadlineAtMs = leftMs > ms ? nowMs - 1 : nowMs + leftMs;
-        this.#deadlineAtMs = Math.min(this.#deadlineAtMs, entry.deadlineAtMs);
-      }
-    }
+    for (const lane of lanes) this.#outbox[lane].begin(nowMs, waitMs);
   }
 
   /** Messages the lane can still take. */
   room(lane: Lane): number {
-    return limits.outboxMax - this.#outbox[lane].length;
+    return this.#outbox[lane].room;
   }
 
   /** Whether something waits for the peer. */
   get pending(): boolean {
-    return this.#outbox.system.length > 0 || this.#outbox.user.length > 0;
+    return this.#outbox.system.waiting.length > 0 || this.#outbox.user.waiting.length > 0;
   }
 
   /** Queue an encoded message; the caller has checked {@link room}. `kept`: its deadline outlives the process. @returns Its number. */
   enqueue(lane: Lane, body: Uint8Array, deadlineAtMs: number | undefined, kept = false): number {
-    invariant(this.room(lane) > 0, `outbox to "${this.peer}" overflows`);
-    const sequence = this.#next[lane]++;
-    this.#outbox[lane].push({ sequence, body, deadlineAtMs, keptAtMs: kept ? deadlineAtMs : undefined });
-    if (deadlineAtMs !== undefined) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, deadlineAtMs);
-    return sequence;
+    return this.#outbox[lane].enqueue(body, deadlineAtMs, kept);
   }
 
   /** The microkernel has committed the effects of this message. */
   handled(lane: Lane, sequence: number): void {
-    invariant(sequence === this.#marks[lane] + 1, `message ${sequence} handled out of order`);
-    this.#marks[lane] = sequence;
-    this.#ackDue[lane] = true;
+    this.#inbox.handled(lane, sequence);
   }
 
   /** Take one frame from the peer. Replies wait in {@link replies}. */
@@ -215,8 +163,8 @@ export class ReliableChannel {
       if (this.#retransmitAtMs === Infinity || due) frames.push(this.#hello());
     } else {
       if (due) {
-        this.#trying = lanes.some((lane) => this.#cursor[lane] > 0);
-        for (const lane of lanes) this.#cursor[lane] = 0;
+        this.#trying = lanes.some((lane) => this.#outbox[lane].isUnderWay);
+        for (const lane of lanes) this.#outbox[lane].again();
       }
       for (const lane of lanes) this.#transmit(lane, nowMs, frames);
       // A closed window is asked for again; data alone would wait for ever.
@@ -234,21 +182,8 @@ export class ReliableChannel {
   /** Replies and acknowledgements made since the last call. `window`: user messages that would be admitted. */
   replies(window: number): Frame[] {
     const frames = this.#replies.splice(0).map((frame) => frame.type === "welcome" ? { ...frame, window } : frame);
-    const toGeneration = this.#greeted?.generation ?? this.#inbound;
-    const marks = this.#greeted?.marks ?? this.#marks;
-    for (const lane of lanes) {
-      if (!this.#ackDue[lane] || !toGeneration) continue;
-      this.#ackDue[lane] = false;
-      frames.push({
-        type: "ack",
-        from: this.self,
-        to: this.peer,
-        fromGeneration: this.generation,
-        toGeneration,
-        lane,
-        mark: marks[lane],
-        window,
-      });
+    for (const { toGeneration, lane, mark } of this.#inbox.takeAcknowledgements()) {
+      frames.push({ type: "ack", from: this.self, to: this.peer, fromGeneration: this.generation, toGeneration, lane, mark, window });
     }
     // Who hears of a closed window is told when it opens.
     if (window === 0 && frames.length > 0) this.refused = true;
@@ -258,7 +193,7 @@ export class ReliableChannel {
   /** Acknowledge again, to tell a sender that was refused of new room. */
   announceRoom(): void {
     this.refused = false;
-    this.#ackDue.user = true;
+    this.#inbox.due("user");
   }
 
   /** Transmit at once what waits: the way to the peer has changed. */
@@ -269,13 +204,12 @@ export class ReliableChannel {
 
   /** Nothing waits, and nothing is to be answered: most channels of a large armor, at most times. */
   get idle(): boolean {
-    return !this.pending && !this.#greets && !this.refused && this.#retransmitAtMs === Infinity && this.#replies.length === 0 && !this.#ackDue.system && !this.#ackDue.user;
+    return !this.pending && !this.#greets && !this.refused && this.#retransmitAtMs === Infinity && this.#replies.length === 0 && !this.#inbox.isDue;
   }
 
   /** When {@link outgoing} wants to be called next; Infinity: only when something has changed. */
   get wakeAtMs(): number {
-    const unsent = lanes.some((lane) => this.#outbox[lane].length > this.#transmitted[lane]);
-    return unsent ? Math.min(this.#retransmitAtMs, this.#deadlineAtMs + 1) : this.#retransmitAtMs;
+    return Math.min(this.#retransmitAtMs, this.#outbox.system.expiresAtMs, this.#outbox.user.expiresAtMs);
   }
 
   /**
@@ -283,74 +217,62 @@ export class ReliableChannel {
    * only of these is it certain that they had no effect.
    */
   takeExpired(nowMs: number): Uint8Array[] {
-    if (nowMs <= this.#deadlineAtMs) return [];
-    this.#deadlineAtMs = Infinity;
-    const expired: Uint8Array[] = [];
-    for (const lane of lanes) {
-      const first = this.#transmitted[lane];
-      const kept = this.#outbox[lane].filter(({ body, deadlineAtMs = Infinity }, index) => {
-        if (index < first || nowMs <= deadlineAtMs) {
-          if (index >= first) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, deadlineAtMs);
-          return true;
-        }
-        expired.push(body);
-        return false;
-      });
-      if (kept.length === this.#outbox[lane].length) continue;
-      this.#replaceOutbox(lane, kept, this.#acked[lane]);
-      // After a rewind only what was queued since turns round: its numbers have not been told to anybody.
-      if (!this.#rewoundAt) this.#series += 1;
-      this.dirty = "agreement";
-    }
-    return expired;
+    return lanes.flatMap((lane) => {
+      const expired = this.#outbox[lane].takeExpired(nowMs);
+      if (expired.length > 0) {
+        // After a rewind only what was queued since turns round: its numbers have not been told to anybody.
+        if (!this.#rewoundAt) this.#series += 1;
+        this.dirty = "agreement";
+      }
+      return expired;
+    });
   }
 
   /** What a commit now being written holds: agreement and acknowledgements. */
   saved(): void {
     this.dirty = "no";
-    this.#savedAcked = { ...this.#acked };
+    for (const lane of lanes) this.#outbox[lane].saved();
   }
 
   /** So many acknowledgements are in no commit that what has left could not be told from what has not. */
   get overdue(): boolean {
-    return lanes.some((lane) => this.#acked[lane] - this.#savedAcked[lane] >= limits.windowMax);
+    return this.#outbox.system.overdue || this.#outbox.user.overdue;
   }
 
   /** Numbers acknowledged by the peer. */
   get acked(): { system: number; user: number } {
-    return { ...this.#acked };
+    return { system: this.#outbox.system.acked, user: this.#outbox.user.acked };
   }
 
   /** The durable part. */
   snapshot(): ChannelSnapshot {
     const outbox: OutboxEntry[] = lanes.flatMap((lane) =>
-      this.#outbox[lane].map(({ sequence, body, keptAtMs }) => ({ lane, sequence, body, ...(keptAtMs !== undefined && { deadlineAtMs: keptAtMs }) }))
+      this.#outbox[lane].waiting.map(({ sequence, body, keptAtMs }) => ({ lane, sequence, body, ...(keptAtMs !== undefined && { deadlineAtMs: keptAtMs }) }))
     );
+    const { inbound, marks, heardSeries } = this.#inbox;
     return {
       peer: this.peer,
-      ...(this.#inbound && { inbound: this.#inbound }),
+      ...(inbound && { inbound }),
       ...(this.#outbound && { outbound: this.#outbound }),
       numbered: this.#numbered,
       ...(this.#previous && { previous: this.#previous }),
       ...(this.#rewoundAt && { rewoundAt: this.#rewoundAt }),
       ...(this.#series > 0 && { series: this.#series }),
-      ...(this.#heardSeries > 0 && { heardSeries: this.#heardSeries }),
-      marks: { ...this.#marks },
-      next: { ...this.#next },
-      acked: { ...this.#acked },
+      ...(heardSeries > 0 && { heardSeries }),
+      marks,
+      next: { system: this.#outbox.system.next, user: this.#outbox.user.next },
+      acked: this.acked,
       outbox,
     };
   }
 
   #isOlder(from: Generation): boolean {
-    return [this.#inbound, this.#greeted?.generation, this.#outbound].some((known) => known && compareGenerations(from, known) < 0);
+    return this.#inbox.isOlder(from) || (this.#outbound !== undefined && compareGenerations(from, this.#outbound) < 0);
   }
 
   #receiveHello(frame: HelloFrame, nowMs: number): Received {
-    const same = this.#inbound && compareGenerations(frame.fromGeneration, this.#inbound) === 0;
-    const known = same || Boolean(this.#inbound && frame.previous && compareGenerations(frame.previous, this.#inbound) === 0);
-    const marks = known ? { ...this.#marks } : { system: 0, user: 0 };
-    this.#greeted = same ? undefined : { generation: frame.fromGeneration, marks };
+    const { known, marks } = this.#inbox.greet(frame);
+    const { heardSeries } = this.#inbox;
     if (this.#outbound && compareGenerations(this.#outbound, frame.fromGeneration) !== 0) {
       this.#agreed = false;
       this.#greets = true;
@@ -364,7 +286,7 @@ export class ReliableChannel {
       toGeneration: frame.fromGeneration,
       marks,
       known,
-      ...(known && this.#heardSeries > 0 && { series: this.#heardSeries }),
+      ...(known && heardSeries > 0 && { series: heardSeries }),
       ...(this.fresh && !known && { fresh: true }),
       attempt: frame.attempt,
       window: 0,
@@ -380,25 +302,17 @@ export class ReliableChannel {
     let lost = 0;
     let renumbered = rewound || this.#rewoundAt !== undefined;
     for (const lane of lanes) {
+      const outbox = this.#outbox[lane];
       const base = this.#rewoundAt?.[lane];
       let mark = frame.known ? frame.marks[lane] : 0;
       // Within one line of both states marks only rise: a lower one was overtaken by an acknowledgement.
-      if (frame.known && !rewound && base === undefined) mark = Math.max(mark, this.#acked[lane]);
-      const sure = base !== undefined && (frame.series ?? 0) > this.#series ? this.#sureUpTo(lane) : Infinity;
-      const waiting = this.#outbox[lane].filter(({ sequence }) => sequence > Math.min(mark, sure) || (base !== undefined && sequence >= base));
-      const dropped = this.#outbox[lane].length - waiting.length;
-      const transmitted = Math.max(0, this.#transmitted[lane] - dropped);
-      if (rewound || mark < this.#acked[lane] || mark > sure || (!frame.known && base !== undefined)) {
-        inDoubt.push(...waiting.slice(0, transmitted).map(({ body }) => body));
-      }
-      if (frame.known || (rewound && !frame.fresh)) lost += Math.max(0, this.#acked[lane] - mark);
-      if (base !== undefined) lost += Math.max(0, mark - (base - 1));
-      if ((waiting[0]?.sequence ?? this.#next[lane]) !== mark + 1) renumbered = true;
-      if (dropped > 0) this.dirty = "agreement";
-      this.#replaceOutbox(lane, waiting, mark);
-      this.#transmitted[lane] = transmitted;
-      this.#cursor[lane] = 0;
-      this.#acked[lane] = mark;
+      if (frame.known && !rewound && base === undefined) mark = Math.max(mark, outbox.acked);
+      const { known, fresh = false, series = 0 } = frame;
+      const agreed = outbox.agree({ mark, known, fresh, rewound, base, renumberedBefore: series > this.#series });
+      inDoubt.push(...agreed.inDoubt);
+      lost += agreed.lost;
+      renumbered ||= agreed.renumbered;
+      if (agreed.dropped) this.dirty = "agreement";
     }
     if (renumbered || !this.#outbound) this.dirty = "agreement";
     this.#rewoundAt = undefined;
@@ -428,12 +342,7 @@ export class ReliableChannel {
     this.#open(frame.window);
     this.#trying = false;
     const { lane, mark } = frame;
-    if (mark <= this.#acked[lane] || mark >= this.#next[lane]) return;
-    const count = mark - this.#acked[lane];
-    this.#transmitted[lane] = Math.max(0, this.#transmitted[lane] - count);
-    this.#cursor[lane] = Math.max(0, this.#cursor[lane] - count);
-    this.#outbox[lane].splice(0, count);
-    this.#acked[lane] = mark;
+    if (!this.#outbox[lane].acknowledge(mark)) return;
     if (this.dirty === "no") this.dirty = "acked";
     if (this.#previous) this.dirty = "agreement";
     this.#previous = undefined;
@@ -442,29 +351,10 @@ export class ReliableChannel {
   }
 
   #receiveData(frame: DataFrame): Received {
-    if (this.#greeted && compareGenerations(frame.fromGeneration, this.#greeted.generation) === 0) this.#adopt(this.#greeted);
-    if (!this.#inbound || compareGenerations(frame.fromGeneration, this.#inbound) !== 0) {
-      this.#answerStranger(frame);
-      return nothing;
-    }
-    const { lane, sequence, series = 0 } = frame;
-    if (sequence !== this.#marks[lane] + 1) {
-      this.#ackDue[lane] = true;
-      return nothing;
-    }
-    if (series !== this.#heardSeries) {
-      this.#heardSeries = series;
-      this.dirty = "agreement";
-    }
-    return { kind: "deliver", lane, sequence, frame };
-  }
-
-  #adopt({ generation, marks }: { generation: Generation; marks: LaneNumbers }): void {
-    this.#inbound = generation;
-    for (const lane of lanes) this.#marks[lane] = marks[lane];
-    this.#heardSeries = 0;
-    this.#greeted = undefined;
-    this.dirty = "agreement";
+    const { as, changed } = this.#inbox.look(frame);
+    if (changed) this.dirty = "agreement";
+    if (as === "stranger") this.#answerStranger(frame);
+    return as === "next" ? { kind: "deliver", lane: frame.lane, sequence: frame.sequence, frame } : nothing;
   }
 
   /** Data between generations that have not met is refused, and the sender told to say hello. */
@@ -491,29 +381,9 @@ export class ReliableChannel {
     };
   }
 
-  /** The last of the messages that cannot have turned round at a deadline: those before it have their numbers in any case. */
-  #sureUpTo(lane: Lane): number {
-    return (this.#outbox[lane].find(({ deadlineAtMs }) => deadlineAtMs !== undefined)?.sequence ?? this.#next[lane]) - 1;
-  }
-
-  /** Number these messages anew from the one after `mark`. */
-  #replaceOutbox(lane: Lane, waiting: Waiting[], mark: number): void {
-    waiting.forEach((entry, index) => entry.sequence = mark + 1 + index);
-    this.#outbox[lane] = waiting;
-    this.#next[lane] = mark + 1 + waiting.length;
-  }
-
-  /** What the window allows and, so that it is answered instead of waiting for ever, what is too late anyway. */
   #transmit(lane: Lane, nowMs: number, frames: Frame[]): void {
     const window = lane === "user" ? this.#window : limits.windowMax;
-    const last = this.#acked[lane] + window;
-    const outbox = this.#outbox[lane];
-    for (let index = this.#cursor[lane]; index < outbox.length && !(this.#trying && index >= limits.againMax); index++) {
-      const entry = outbox[index]!;
-      const late = entry.deadlineAtMs !== undefined && entry.deadlineAtMs < nowMs;
-      if (entry.sequence > (late ? this.#acked[lane] + limits.windowMax : last)) break;
-      this.#transmitted[lane] = Math.max(this.#transmitted[lane], index + 1);
-      this.#cursor[lane] = index + 1;
+    for (const { sequence, deadlineAtMs, body } of this.#outbox[lane].take(nowMs, window, this.#trying ? limits.againMax : Infinity)) {
       frames.push({
         type: "data",
         from: this.self,
@@ -521,10 +391,10 @@ export class ReliableChannel {
         fromGeneration: this.generation,
         toGeneration: this.#outbound!,
         lane,
-        sequence: entry.sequence,
+        sequence,
         ...(this.#series > 0 && { series: this.#series }),
-        ...(entry.deadlineAtMs !== undefined && { deadlineMs: entry.deadlineAtMs - nowMs }),
-        body: entry.body,
+        ...(deadlineAtMs !== undefined && { deadlineMs: deadlineAtMs - nowMs }),
+        body,
       });
     }
   }

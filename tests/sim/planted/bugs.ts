@@ -7,6 +7,8 @@
 import type { PlantedBug } from "./planted_bug.ts";
 
 const channel = "core/reliable_channel.ts";
+const inbox = "core/inbox.ts";
+const outbox = "core/outbox.ts";
 const microkernel = "core/microkernel.ts";
 const host = "armors/host/armor_host.ts";
 const instances = "armors/elements/instances.ts";
@@ -37,8 +39,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "duplicates handled again",
     changes: [
-      { file: channel, text: "if (sequence !== this.#marks[lane] + 1) {", planted: "if (sequence > this.#marks[lane] + 1) {" },
-      { file: channel, text: "    invariant(sequence === this.#marks[lane] + 1, `message ${sequence} handled out of order`);\n    this.#marks[lane] = sequence;", planted: "    this.#marks[lane] = Math.max(this.#marks[lane], sequence);" },
+      { file: inbox, text: "if (sequence !== this.#marks[lane] + 1) {", planted: "if (sequence > this.#marks[lane] + 1) {" },
+      { file: inbox, text: "    invariant(sequence === this.#marks[lane] + 1, `message ${sequence} handled out of order`);\n    this.#marks[lane] = sequence;", planted: "    this.#marks[lane] = Math.max(this.#marks[lane], sequence);" },
     ],
     rule: "messages once",
     within: 4,
@@ -48,9 +50,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "sent again under a new number",
     changes: [{
-      file: channel,
-      text: "for (const lane of lanes) this.#cursor[lane] = 0;",
-      planted: "for (const lane of lanes) { this.#cursor[lane] = 0; for (const entry of this.#outbox[lane]) entry.sequence = this.#next[lane]++; }",
+      file: outbox,
+      text: "  again(): void {\n    this.#cursor = 0;",
+      planted: "  again(): void {\n    this.#cursor = 0;\n    for (const entry of this.#waiting) entry.sequence = this.#next++;",
     }],
     rule: "messages once",
     within: 4,
@@ -68,7 +70,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "outbox not restored",
-    changes: [{ file: channel, text: "of saved.outbox) {", planted: "of [] as typeof saved.outbox) {" }],
+    changes: [{ file: outbox, text: "of saved.waiting) {", planted: "of [] as typeof saved.waiting) {" }],
     rule: "messages conserved",
     within: 8,
     nodes: 2,
