@@ -8,7 +8,7 @@
 import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
-import type { Epoch } from "../../core/generation.ts";
+import { compareGenerations, type Epoch, type Generation } from "../../core/generation.ts";
 import { type ArmorId, op } from "../../core/micro_operation.ts";
 import { daemonOf, executionOf, type Role } from "../shapes.ts";
 import { findArmor } from "./armor_names.ts";
@@ -17,7 +17,7 @@ import { movedOwnArmors, planOwnArmors } from "./own_placement.ts";
 import type { NodeView, RegisteredArmor } from "./registration.ts";
 import type { FtmBegin } from "./takeover.ts";
 
-type Order = { readonly node: string; readonly placement: number; readonly atMs: number };
+type Order = { readonly node: string; readonly placement: number; readonly generation: Generation; readonly atMs: number };
 type Volatile = {
   readonly orders: ReadonlyMap<ArmorId, Order>;
   readonly placements: number;
@@ -41,15 +41,17 @@ export function recovery(self: string): Element {
     const inPlace = !reset && before !== undefined && before.node === node && before.generation !== null;
     if (!reset && last && last.node === node && last.atMs === thread.nowMs) return false;
     const number = thread.volatile.placements + 1;
-    const placement = inPlace ? before.incarnation.placement : epoch.number * 2 ** 20 + number;
-    const generation = inPlace ? before.generation! : { epoch: epoch.number, node: epoch.node, counter: number * rewindsMax };
+    // What is known of it may be older than what was ordered last.
+    const newer = inPlace && last?.node === node && compareGenerations(last.generation, before.generation!) > 0 ? last : undefined;
+    const placement = newer?.placement ?? (inPlace ? before.incarnation.placement : epoch.number * 2 ** 20 + number);
+    const generation = newer?.generation ?? (inPlace ? before.generation! : { epoch: epoch.number, node: epoch.node, counter: number * rewindsMax });
     const install: InstallOrder = { armor, role, placement, generation, begin: null, ...(reset && { reset }) };
     thread.send({
       ops: [op("epoch.guard", daemonOf(node)), op("armor.install", daemonOf(node))],
       payload: { epoch, install: install as unknown as Data },
       lane: "system",
     });
-    const next = new Map(orders).set(armor, { node, placement, atMs: thread.nowMs });
+    const next = new Map(orders).set(armor, { node, placement, generation, atMs: thread.nowMs });
     thread.setVolatile({ ...thread.volatile, orders: next, placements: number });
     thread.after("again", repeatAfterMs, "cluster.changed");
     return true;
@@ -118,8 +120,11 @@ export function recovery(self: string): Element {
     const table = thread.payload["table"] as { readonly [key: string]: Data };
     const { install, remove } = planOwnArmors({ nodes, armors, table, lastNode: (armor) => thread.volatile.orders.get(armor)?.node });
     for (const { armor, name, node, before, forgotten } of install) {
-      const ordered = order(thread, epoch, node, "own", armor, before);
-      if (ordered && forgotten) thread.event({ kind: "armor.rewound", subject: armor, name, node, cause: "began anew, its node had forgotten it" });
+      // A node that was away has brought back the entry of an armor whose removal is under way: nothing of it stays, not even its generation.
+      const removed = thread.volatile.removing.includes(armor);
+      const ordered = order(thread, epoch, node, "own", armor, removed ? undefined : before);
+      const cause = removed ? "began anew, it was being removed" : "began anew, its node had forgotten it";
+      if (ordered && (forgotten || removed)) thread.event({ kind: "armor.rewound", subject: armor, name, node, cause });
     }
     for (const { armor, node } of remove) {
       const ops = [op("epoch.guard", daemonOf(node)), op("armor.remove", daemonOf(node))];

@@ -43,3 +43,28 @@ test("an armor of one's own that its node has forgotten begins anew there, and t
   expect(told("b", 2_000)).toEqual([]);
   expect(told("b", 9_000)).toEqual(["ordered", "armor.rewound id-x: began anew, its node had forgotten it"]);
 });
+
+test("an armor of one's own that is wanted again while it is being removed begins in a new generation: its node forgets the old one", () => {
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 4, node: "a", counter: 0 }, elements: [recovery("a")], random: seededRandom(1), eventSink: "daemon@a" });
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  const nodes = [{ id: "b", name: "b", state: "alive", reported: true, elements: true }];
+  const old = { epoch: 4, node: "A", counter: 4_001 };
+  const present = { armor: "id-x", role: "own", node: "b", state: "recovering", generation: old, incarnation: { placement: 7, restart: 0 } };
+  const sent = (table: object, nowMs: number): Message[] => {
+    const payload = { nodes, armors: [present], table, epoch: { number: 4, node: "a" } } as unknown as Record<string, Data>;
+    const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload }, nowMs);
+    return commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
+  };
+  expect(sent({}, 1_000).flatMap(({ ops }) => ops.map(({ name }) => name))).toContain("armor.remove");
+  // The table of the node, which was away, has been taken in.
+  const wanted = { "armor:x": { id: "id-x", name: "x", node: null }, "home:id-x": "b" };
+  const installs = (messages: readonly Message[]): unknown[] =>
+    messages.flatMap(({ payload }) => (payload["install"] ? [payload["install"] as unknown as { generation: unknown; armor: string }] : [])).filter(({ armor }) => armor === "id-x").map(({ generation }) => generation);
+  const messages = sent(wanted, 1_001);
+  const [generation] = installs(messages);
+  expect(generation).not.toEqual(old);
+  // Said again before it has been heard of.
+  expect(installs(sent(wanted, 1_002))).toEqual([generation]);
+  const events = messages.flatMap(({ payload }) => (payload["events"] ?? []) as { kind: string; cause: string }[]);
+  expect(events.map(({ cause }) => cause)).toContain("began anew, it was being removed");
+});
