@@ -12,7 +12,7 @@ import { nowMs } from "../armors/host/system_clock.ts";
 import { armorProcesses, signal } from "../tests/e2e/processes.ts";
 import { type Cluster, freePorts, type Measurement, Missing, median, note, pause, type Row, serverProgram, withCluster } from "./harness.ts";
 
-const pairs = 24;
+const pairs = 96;
 /** Of each half of a pair. Shorter than what makes anybody suspect anybody. */
 const halfMs = 600;
 

@@ -57,10 +57,7 @@ export function rememberingStore(
   const states = (): readonly unknown[] => [kernel().state("epoch_promise"), kernel().state("table_replica")];
   let written: readonly unknown[] = [];
   let memory = last;
-  const remember = (): void => {
-    const now = states();
-    if (now.every((state, index) => state === written[index])) return;
-    const next = memoryOf(kernel());
+  const remember = (now: readonly unknown[], next: NodeMemory): void => {
     // It has not recalled yet what its checkpoint has lost: were it to die before, it would know nothing of it any more.
     if (memory !== undefined && compareEpochs(next.promised, memory.promised) < 0) return;
     const same = memory !== undefined && dataEqual(memory as unknown as Data, next as unknown as Data);
@@ -71,8 +68,11 @@ export function rememberingStore(
     restore: () => store.restore(),
     append: (records) => store.append(records),
     sync: async () => {
+      // As of now: what is appended while it runs may be lost yet, and is not to be missed then.
+      const now = states();
+      const next = now.every((state, index) => state === written[index]) ? undefined : memoryOf(kernel());
       await store.sync();
-      remember();
+      if (next) remember(now, next);
     },
     writeSnapshot: (snapshot) => store.writeSnapshot(snapshot),
     get logBytes() {

@@ -90,6 +90,17 @@ describe("the memory", () => {
     expect(written.length).toBe(1);
   });
 
+  test("is what the sync has made safe, not what came while it ran", async () => {
+    const { kept, states, written } = remembering();
+    states["epoch_promise"] = { promised: epoch(6), ftm: null };
+    const synced = kept.sync();
+    states["epoch_promise"] = promise;
+    await synced;
+    expect(written.map(({ promised }) => promised.number)).toEqual([6]);
+    await kept.sync();
+    expect(written.map(({ promised }) => promised.number)).toEqual([6, 7]);
+  });
+
   test("is not written again after a restart", async () => {
     const { kept, states, written } = remembering(memory);
     states["epoch_promise"] = promise;
