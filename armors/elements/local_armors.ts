@@ -192,6 +192,12 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         const armor = thread.payload["armor"] as ArmorId;
         const kept = state[armor];
         if (!kept || thread.volatile.live[armor]?.state === "running") return;
+        if (armor === "ftm" && kept.process === null) {
+          // Not started again in its epoch, whether its start is still under way or nobody has said yet that it is gone.
+          thread.command({ kind: "armor.end", args: { armor, process: null } });
+          thread.payload["cause"] = "did not register";
+          return lost(state, thread);
+        }
         thread.event({ kind: "armor.hung", subject: armor, node, cause: "did not register", detectedBy: thread.self });
         setLive(thread, armor, { late: (thread.volatile.live[armor]?.late ?? 0) + 1 });
         if (kept.process) thread.command({ kind: "process.kill", args: { armor, process: kept.process } });

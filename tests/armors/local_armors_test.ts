@@ -61,6 +61,21 @@ test("an FTM that is gone after a restart of its daemon is never started again i
   expect(commands.map(({ kind }) => kind)).not.toContain("armor.spawn");
 });
 
+test("nor if its daemon, which was stopped meanwhile, notices that it did not register before it hears that it is gone", () => {
+  const elements = [localArmors("a"), others];
+  const options = { armor: "daemon@a", generation, random: seededRandom(1), eventSink: "daemon@a" };
+  const before = new Microkernel({ ...options, elements });
+  before.step({ kind: "start", payload: {} }, 1_000);
+  before.step({ kind: "local", op: "armor.install", payload: { install: { armor: "ftm", role: "ftm", placement: 2, generation, begin: { epoch: 2 } } } }, 1_000);
+  const lost: Data[] = [];
+  const listener = element({ name: "others", version: 1, state: {}, handlers: { "liveness.unwatch": () => {}, "ftm.lost": (_state, thread) => void lost.push(thread.payload["gone"]!) } });
+  const kernel = new Microkernel({ ...options, elements: [localArmors("a"), listener], restored: { snapshot: before.snapshot(), records: [] } });
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  const { commands } = kernel.step({ kind: "tick" }, 1_000 + timing.registerWithinMs);
+  expect(commands.map(({ kind }) => kind).filter((kind) => kind.startsWith("armor."))).toEqual(["armor.end"]);
+  expect(lost).toEqual([{ number: 2, node: "b" }]);
+});
+
 test("an armor that needs longer than others to start gets it in the end, and the next one no less than at first", () => {
   const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@b" });
   let nowMs = 0;

@@ -77,4 +77,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 12386, pause: 100, found: "nothing in the armors: a guard hung just before its daemon left for good; a hung process that nobody watches stays" },
   { seed: 11854, pause: 100, found: "promises to a leader's life before counted for a later epoch; and an armor that was wanted again while it was being removed used its generation twice; see tests/armors/recovery_test.ts" },
   { seed: 13028, pause: 100, found: "a daemon kept a second note of a promise before the first was synced; after a power cut its table looked damaged, counted in no majority, and no FTM could begin" },
+  { seed: 13372, pause: 100, found: "a daemon was stopped before it heard that its FTM was gone with the power; it noticed first that it had not registered, and started it again in its epoch" },
 ];
