@@ -28,6 +28,8 @@ export type NodeRegistration = {
   readonly left: boolean;
   /** Left because another node has its name now: its data dir was lost. */
   readonly replaced?: boolean;
+  /** It joins together with others: a majority is one with them and one without them, until that is stored. */
+  readonly joining?: boolean;
 };
 
 /** What the FTM may think of a node. */
@@ -209,8 +211,10 @@ export function comparePlacements(a: Placement, b: Placement): number {
  * Whether the nodes in reach are enough of those registered: without that, an
  * FTM refuses changes, declares nobody failed and moves nothing.
  */
-export function hasMajority(nodes: readonly { readonly state: NodeState; readonly replaced?: boolean }[], except: number = 0): boolean {
+export function hasMajority(nodes: readonly Voter[], except: number = 0): boolean {
   const voters = nodes.filter(({ state, replaced }) => state !== "left" && !replaced);
-  const inReach = voters.filter(({ state }) => state === "alive" || state === "draining").length - except;
-  return inReach >= quorum(voters.length);
+  const isEnough = (some: readonly Voter[]): boolean => some.filter(({ state }) => state === "alive" || state === "draining").length - except >= quorum(some.length);
+  return isEnough(voters) && isEnough(voters.filter(({ joining }) => !joining));
 }
+
+type Voter = { readonly state: NodeState; readonly replaced?: boolean; readonly joining?: boolean };

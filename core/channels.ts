@@ -30,6 +30,8 @@ export interface ChannelsOptions {
 export class Channels {
   readonly #options: ChannelsOptions;
   readonly #channels = new Map<ArmorId, ReliableChannel>();
+  /** Those that may have something to send, to answer or to save: few of a large armor's, and only they are looked at in each step. */
+  readonly #busy = new Set<ReliableChannel>();
   /** Last words of forgotten channels. */
   #acks: Frame[] = [];
 
@@ -38,9 +40,10 @@ export class Channels {
     this.#options = options;
     const { armor, generation, saved = [] } = options;
     for (const one of saved) this.#channels.set(one.peer, new ReliableChannel(armor, one.peer, generation, this.#attempt(), one));
+    for (const channel of this.#channels.values()) this.#busy.add(channel);
   }
 
-  /** The channel to a peer; made if there is none. */
+  /** The channel to a peer, of which something will be asked; made if there is none. */
   to(peer: ArmorId): ReliableChannel {
     let channel = this.#channels.get(peer);
     if (!channel) {
@@ -48,6 +51,7 @@ export class Channels {
       channel = new ReliableChannel(armor, peer, generation, this.#attempt(), undefined, fresh);
       this.#channels.set(peer, channel);
     }
+    this.#busy.add(channel);
     return channel;
   }
 
@@ -68,7 +72,7 @@ export class Channels {
 
   /** Room for what one segment may send, in the user lane of every channel. */
   get hasRoom(): boolean {
-    for (const channel of this.#channels.values()) if (channel.room("user") < limits.sendsPerSegmentMax) return false;
+    for (const channel of this.#busy) if (channel.room("user") < limits.sendsPerSegmentMax) return false;
     return true;
   }
 
@@ -79,14 +83,19 @@ export class Channels {
     }
   }
 
-  /** The way to other armors has changed: transmit again at once. */
-  kick(nowMs: number): void {
-    for (const channel of this.#channels.values()) channel.kick(nowMs);
+  /** The way to other armors has changed: transmit again at once. @param at Only to those with this place in their name, and to those with none. */
+  kick(nowMs: number, at: string | undefined): void {
+    for (const channel of this.#channels.values()) {
+      const { peer } = channel;
+      if (at !== undefined && peer.includes("@") && !peer.endsWith(`@${at}`)) continue;
+      channel.kick(nowMs);
+      this.#busy.add(channel);
+    }
   }
 
   /** Take out, channel by channel, messages that never left and whose deadline has passed. */
   *takeExpired(nowMs: number): Generator<readonly Uint8Array[]> {
-    for (const channel of this.#channels.values()) {
+    for (const channel of this.#busy) {
       const expired = channel.takeExpired(nowMs);
       if (expired.length > 0) yield expired;
     }
@@ -113,7 +122,7 @@ export class Channels {
 
   /** Acknowledgements wait for a commit that says something else, but not too many: a restart must know what cannot have left. */
   stageOverdue(draft: CommitDraft): void {
-    for (const channel of this.#channels.values()) {
+    for (const channel of this.#busy) {
       if (!channel.overdue) continue;
       if (channel.dirty === "agreement") this.stageAgreement(draft, channel);
       else this.#stageAcknowledged(draft, channel);
@@ -132,7 +141,7 @@ export class Channels {
   stageRest(draft: CommitDraft, forgotten: readonly ArmorId[]): void {
     if (forgotten.some((peer) => this.#channels.has(peer))) draft.forgotten = forgotten;
     if (!saysSomething(draft)) return;
-    for (const channel of this.#channels.values()) {
+    for (const channel of this.#busy) {
       if (channel.dirty === "agreement" && !draft.sent?.some(({ peer }) => peer === channel.peer)) this.stageAgreement(draft, channel);
       if (channel.dirty === "acked") this.#stageAcknowledged(draft, channel);
     }
@@ -145,8 +154,11 @@ export class Channels {
     this.#acks = [];
     const sends: Frame[] = [];
     let wakeAtMs: number | undefined;
-    for (const channel of this.#channels.values()) {
-      if (channel.idle) continue;
+    for (const channel of this.#busy) {
+      if (channel.idle) {
+        if (channel.dirty === "no") this.#busy.delete(channel);
+        continue;
+      }
       if (channel.refused && admits) channel.announceRoom();
       acks.push(...channel.replies(admits ? limits.windowMax : 0));
       sends.push(...channel.outgoing(nowMs));
@@ -158,8 +170,11 @@ export class Channels {
 
   /** The last thing a channel says is that it has handled what made us forget it. */
   #forget(peer: ArmorId): void {
-    this.#acks.push(...(this.#channels.get(peer)?.replies(limits.windowMax) ?? []));
+    const channel = this.#channels.get(peer);
+    if (!channel) return;
+    this.#acks.push(...channel.replies(limits.windowMax));
     this.#channels.delete(peer);
+    this.#busy.delete(channel);
   }
 
   #stageAcknowledged(draft: CommitDraft, channel: ReliableChannel): void {

@@ -17,5 +17,5 @@ export type KernelEvent =
   | { readonly kind: "work-done"; readonly key: string; readonly completion: Completion }
   /** Time has passed. */
   | { readonly kind: "tick" }
-  /** The way to other armors has changed: transmit again at once. */
-  | { readonly kind: "link-up" };
+  /** The way to other armors has changed: transmit again at once. `at`: only that to armors called `…@AT`, and to those whose name says no place. */
+  | { readonly kind: "link-up"; readonly at?: string };

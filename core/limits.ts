@@ -18,10 +18,10 @@ export const limits = {
   messageBytesMax: 4 * 1024 * 1024,
   /** Suspended threads per armor. */
   continuationsMax: 4_096,
-  /** Messages one segment may start; a user message is admitted only while its lane has this room. */
-  sendsPerSegmentMax: 1_100,
+  /** Messages one segment may start: a round of the FTM says up to four things to each of 1,000 nodes; a user message is admitted only while its lane has this room. */
+  sendsPerSegmentMax: 4_000,
   /** Unacknowledged messages per peer and lane. */
-  outboxMax: 4_096,
+  outboxMax: 8_192,
   /** Messages in flight per peer and lane before the first acknowledgement. */
   windowMax: 256,
   /** Of these, transmitted again before the peer has answered: a way that breaks at once must not be given everything each time. */
@@ -98,9 +98,14 @@ export const timing = {
   admissionMs: 120_000,
   /** A restarted daemon waits this long for its registered peers before it decides alone. */
   coldStartWaitMs: 3_000,
-  /** In a cluster of more nodes than this, each node has to wait so long per node for the next view: all of them at once cost the square of that. */
-  viewPauseFromNodes: 10,
+  /** In a cluster of more nodes than this, each node has to wait so long per node for the next view and for the next events: all of them at once cost the square of that. */
+  pauseFromNodes: 10,
   viewPausePerNodeMs: 5,
+  eventsPausePerNodeMs: 5,
+  /** The same for nodes that join: each time everybody is told of all that have come meanwhile. */
+  joinPausePerNodeMs: 1,
+  /** The same for the rounds in which the FTM compares what is with what should be: a millisecond for so many nodes. */
+  roundNodesPerMs: 10,
   /** Operator's stop: SIGTERM, then SIGKILL. */
   stopGraceMs: 10_000,
   /** A program in state T this long hangs. */
@@ -122,6 +127,11 @@ export const restartDefaults = {
   crashLoopRestarts: 10,
   crashLoopWindowMs: 60_000,
 } as const;
+
+/** @returns Milliseconds that something of this cost per node has to wait after the last time; 0 among few nodes. */
+export function pauseAmongMany(nodes: number, perNodeMs: number): number {
+  return nodes <= timing.pauseFromNodes ? 0 : Math.floor(nodes * perNodeMs);
+}
 
 invariant(limits.outboxMax > limits.sendsPerSegmentMax, "an outbox holds what one segment sends");
 invariant(limits.windowMax < limits.outboxMax, "the window is smaller than the outbox");

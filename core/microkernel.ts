@@ -171,7 +171,7 @@ export class Microkernel {
       case "work-done":
         return this.#continuations.complete(event.key, event.completion);
       case "link-up":
-        return this.#channels.kick(this.#nowMs);
+        return this.#channels.kick(this.#nowMs, event.at);
       case "tick":
         for (const { kind, key } of this.#continuations.takeLapsed(this.#nowMs)) {
           if (kind === "deadline") this.#deadlinePassed(key);

@@ -10,7 +10,7 @@ import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ApplicationEntry, daemonOf, type NodeRegistration, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
+import { type ApplicationEntry, daemonOf, type NodeRegistration, type NodeState, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
 import { wrongTable } from "./state_checks.ts";
@@ -18,8 +18,11 @@ import { compareVersions, contains, dated, extendLineage, mergeTables, type Tabl
 import type { FtmBegin } from "./takeover.ts";
 
 type State = { readonly version: TableVersion; readonly lineage: readonly TableVersion[] } & { readonly [key: string]: Data };
-/** `members`: nodes of which enough must have it. One that leaves counts until its leaving is stored, one that joins since does not. */
-type Waiting = { readonly key: string; readonly version: TableVersion; readonly members: readonly string[] };
+/**
+ * `members`: nodes of which enough must have it. One that leaves counts until its leaving is stored, one that joins since does
+ * not. `before`: those without the ones that are joining together, if there are any; of these, too, enough must have it.
+ */
+type Waiting = { readonly key: string; readonly version: TableVersion; readonly members: readonly string[]; readonly before: readonly string[] | null };
 type Volatile = {
   /** What each daemon has confirmed as stored. */
   readonly stored: { readonly [node: string]: TableVersion };
@@ -124,11 +127,16 @@ export function applicationTable(node: string): Element {
         return change(state, thread, { [`app:${name}`]: { ...entry, completed: [...entry.completed, instance] } });
       },
       "node.register": (state, thread) => {
-        const registration = thread.payload["registration"] as NodeRegistration;
-        const before = state[`node:${registration.id}`] as NodeRegistration | undefined;
-        // Told once more to leave while its leaving is stored: else it would have left by a majority that counts it.
-        const leaves = before?.left === true && registration.draining;
-        return change(state, thread, { [`node:${registration.id}`]: leaves ? { ...before, address: registration.address } : registration });
+        const { registration, registrations = [registration] } = thread.payload as unknown as { registration: NodeRegistration; registrations?: readonly NodeRegistration[] };
+        delete thread.payload["registrations"];
+        const set: { [key: string]: NodeRegistration } = {};
+        for (const one of registrations) {
+          const before = state[`node:${one.id}`] as NodeRegistration | undefined;
+          // Told once more to leave while its leaving is stored: else it would have left by a majority that counts it.
+          const leaves = before?.left === true && one.draining;
+          set[`node:${one.id}`] = leaves ? { ...before, address: one.address } : one;
+        }
+        return change(state, thread, set);
       },
       "table.commit": (state, thread) => {
         if (thread.completion) {
@@ -144,7 +152,9 @@ export function applicationTable(node: string): Element {
         const members = registered(state, node);
         spread(state, thread, members);
         const key = thread.block({ kind: "wait", timeoutMs: commitWithinMs });
-        const waiting = [...thread.volatile.waiting.slice(-1_000), { key, version: state.version, members }];
+        const settled = members.filter((id) => (state[`node:${id}`] as NodeRegistration | undefined)?.joining !== true);
+        const before = settled.length < members.length ? settled : null;
+        const waiting = [...thread.volatile.waiting.slice(-1_000), { key, version: state.version, members, before }];
         thread.setVolatile({ ...thread.volatile, waiting });
         thread.after("settle", 0, "table.settle-now");
       },
@@ -183,7 +193,7 @@ export function applicationTable(node: string): Element {
       "table.settle-now": (_state, thread) => thread.insert(op("nodes.read"), op("table.settle")),
       "table.settle": (_state, thread) => {
         if (thread.volatile.waiting.length === 0) return;
-        const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
+        const nodes = new Map((thread.payload["nodes"] as unknown as readonly NodeView[]).map((one) => [one.id, one.state]));
         const waiting = thread.volatile.waiting.filter((one) => {
           if (!isSettled(one, thread.volatile.stored, nodes, node)) return true;
           thread.complete(one.key, { ok: true, value: null });
@@ -202,17 +212,20 @@ function registered(state: State, own: string): string[] {
     .map(([key]) => key.slice(5));
 }
 
-/** 1 of 1; 2 of 2, or 1 once the peer is failed (availability mode); a majority from three up; always the own node. */
-function isSettled(
-  { version, members }: Waiting,
-  stored: Volatile["stored"],
-  nodes: readonly NodeView[],
-  own: string,
-): boolean {
-  const ids = members.filter((id) => id === own || nodes.find((one) => one.id === id)?.state !== "left");
+/**
+ * 1 of 1; 2 of 2, or 1 once the peer is failed (availability mode); a majority from three up; always the own node.
+ * While nodes join together, enough with them and enough without them.
+ */
+function isSettled(waiting: Waiting, stored: Volatile["stored"], nodes: ReadonlyMap<string, NodeState>, own: string): boolean {
+  const { version, members, before } = waiting;
+  return isStored(members, version, stored, nodes, own) && (before === null || isStored(before, version, stored, nodes, own));
+}
+
+function isStored(members: readonly string[], version: TableVersion, stored: Volatile["stored"], nodes: ReadonlyMap<string, NodeState>, own: string): boolean {
+  const ids = members.filter((id) => id === own || nodes.get(id) !== "left");
   const have = ids.filter((id) => stored[id] && compareVersions(stored[id], version) >= 0);
-  if (!have.includes(own)) return false;
+  if (ids.includes(own) && !have.includes(own)) return false;
   if (ids.length !== 2) return have.length >= quorum(ids.length);
-  const peer = nodes.find(({ id }) => id !== own && ids.includes(id));
-  return have.length === 2 || peer?.state === "failed";
+  const missing = ids.find((id) => !have.includes(id));
+  return missing === undefined || (have.length === 1 && nodes.get(missing) === "failed");
 }

@@ -5,14 +5,26 @@
  * @module
  */
 import type { Data, DataRecord } from "../../core/data.ts";
-import { type Element, element } from "../../core/element.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
 import { type Epoch, epochZero } from "../../core/generation.ts";
+import { pauseAmongMany, timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { daemonOf } from "../shapes.ts";
 import type { NodeView } from "./registration.ts";
 import type { FtmBegin } from "./takeover.ts";
 
-type Volatile = { readonly epoch: Epoch; readonly next: number };
+type Volatile = {
+  readonly epoch: Epoch;
+  readonly next: number;
+  /** Numbered, but not told yet: among many nodes they are told together, now and then. */
+  readonly held: readonly DataRecord[];
+  /** Threads that brought them: nobody may forget an event that has not been told. */
+  readonly waiting: readonly string[];
+  readonly toldAtMs: number;
+};
+
+/** Until then they have been told. */
+const toldWithinMs = 60_000;
 
 /** Numbers that one FTM can give away before it comes to those of another whose epoch has the same number. */
 const numbersEach = 2 ** 24;
@@ -27,21 +39,36 @@ function firstNumber({ epoch, reports }: FtmBegin): number {
   return Math.max(0, ids.indexOf(epoch.node)) * numbersEach + 1;
 }
 
+const empty: Volatile = { epoch: epochZero, next: 1, held: [], waiting: [], toldAtMs: -Infinity };
+
+/** Publish what is held. */
+function tell(thread: Thread<Volatile>, now: Volatile, nodes: readonly NodeView[]): void {
+  const { held, waiting } = now;
+  for (const { id, state } of nodes) {
+    if (state !== "alive" && state !== "suspect") continue;
+    thread.send({ ops: [op("events.publish", daemonOf(id))], payload: { events: held }, lane: "system" });
+  }
+  for (const key of waiting) thread.complete(key, { ok: true, value: null });
+  thread.setVolatile({ ...now, held: [], waiting: [], toldAtMs: thread.nowMs });
+}
+
 /** Numbers the events of one FTM. */
 export function eventNumbering(): Element {
   return element<DataRecord, Volatile>({
     name: "event_numbering",
     version: 1,
     state: {},
-    volatile: () => ({ epoch: epochZero, next: 1 }),
+    volatile: () => empty,
+    blocking: ["events.number"],
     handlers: {
       "ftm.begin": (_state, thread) => {
         const begin = thread.payload["begin"] as unknown as FtmBegin;
-        thread.setVolatile({ epoch: begin.epoch, next: firstNumber(begin) });
+        thread.setVolatile({ ...empty, epoch: begin.epoch, next: firstNumber(begin) });
       },
       "events.record": (_state, thread) => thread.insert(op("nodes.read"), op("events.number")),
       "events.number": (_state, thread) => {
-        const { epoch, next } = thread.volatile;
+        if (thread.completion) return;
+        const { epoch, next, held, waiting, toldAtMs } = thread.volatile;
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
         const names = new Map(nodes.map(({ id, name }) => [id, name]));
         const events = (thread.payload["events"] as DataRecord[]).map((event, index) => ({
@@ -51,14 +78,16 @@ export function eventNumbering(): Element {
           node: named(event["node"], names),
           from: named(event["from"] ?? null, names),
         }));
-        thread.setVolatile({ epoch, next: next + events.length });
-        for (const { id, state } of nodes) {
-          if (state === "alive" || state === "suspect") {
-            thread.send({ ops: [op("events.publish", daemonOf(id))], payload: { events }, lane: "system" });
-          }
-        }
         for (const field of ["nodes", "armors", "events"]) delete thread.payload[field];
+        const now = { ...thread.volatile, next: next + events.length, held: [...held, ...events] };
+        const waitMs = toldAtMs + pauseAmongMany(nodes.length, timing.eventsPausePerNodeMs) - thread.nowMs;
+        if (waitMs <= 0) return tell(thread, now, nodes);
+        const key = thread.block({ kind: "wait", timeoutMs: toldWithinMs });
+        thread.after("tell", waitMs, "events.tell");
+        thread.setVolatile({ ...now, waiting: [...waiting, key] });
       },
+      "events.tell": (_state, thread) => thread.insert(op("nodes.read"), op("events.tell-held")),
+      "events.tell-held": (_state, thread) => tell(thread, thread.volatile, thread.payload["nodes"] as unknown as readonly NodeView[]),
     },
   });
 }

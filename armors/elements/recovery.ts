@@ -9,6 +9,7 @@ import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { compareGenerations, type Epoch, type Generation } from "../../core/generation.ts";
+import { pauseAmongMany, timing } from "../../core/limits.ts";
 import { type ArmorId, op } from "../../core/micro_operation.ts";
 import { daemonOf, executionOf, type Role } from "../shapes.ts";
 import { findArmor } from "./armor_names.ts";
@@ -23,6 +24,8 @@ type Volatile = {
   readonly placements: number;
   /** Armors that are ending for ever. */
   readonly removing: readonly ArmorId[];
+  /** Among many nodes, when the next round may be: each looks at all of them. */
+  readonly nextMs: number;
 };
 type Recovering = Thread<Volatile>;
 
@@ -61,13 +64,13 @@ export function recovery(self: string): Element {
     name: "recovery",
     version: 1,
     state: {},
-    volatile: () => ({ orders: new Map(), placements: 0, removing: [] }),
+    volatile: () => ({ orders: new Map(), placements: 0, removing: [], nextMs: 0 }),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { epoch, cause, leader, durationMs } = thread.payload["begin"] as unknown as FtmBegin;
         thread.event({ kind: "ftm.takeover", subject: "ftm", node: self, epochNumber: epoch.number, cause, detectedBy: leader, durationMs });
       },
-      "cluster.changed": (_state, thread) => thread.after("round", 0, "cluster.round"),
+      "cluster.changed": (_state, thread) => thread.after("round", Math.max(0, thread.volatile.nextMs - thread.nowMs), "cluster.round"),
       "cluster.round": (_state, thread) =>
         thread.insert(
           op("nodes.read"),
@@ -101,7 +104,9 @@ export function recovery(self: string): Element {
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
         const armors = thread.payload["armors"] as unknown as readonly RegisteredArmor[];
         const epoch = thread.payload["epoch"] as Epoch;
-        const find = (id: ArmorId): RegisteredArmor | undefined => armors.find(({ armor }) => armor === id);
+        const byId = new Map(armors.map((one) => [one.armor, one]));
+        const find = (id: ArmorId): RegisteredArmor | undefined => byId.get(id);
+        thread.setVolatile({ ...thread.volatile, nextMs: thread.nowMs + pauseAmongMany(nodes.length, 1 / timing.roundNodesPerMs) });
         const usable = nodes.filter(({ state, reported }) => state === "alive" && reported);
         // One that is to leave may just have joined: it has to say that nothing runs there.
         const leaving = nodes.filter(({ state, reported }) => state === "draining" && reported);

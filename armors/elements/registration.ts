@@ -10,7 +10,7 @@ import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
-import { timing } from "../../core/limits.ts";
+import { pauseAmongMany, timing } from "../../core/limits.ts";
 import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ArmorReport, daemonOf, executionOf, hasMajority, nodeOf, type NodeRegistration, type NodeState } from "../shapes.ts";
@@ -37,6 +37,8 @@ export type NodeView = {
   readonly full: boolean;
   /** Another node has its name now. */
   readonly replaced: boolean;
+  /** It joins together with others, and that is not stored on enough nodes. */
+  readonly joining?: boolean;
 };
 
 /** An armor with its node; payload field `armors`. */
@@ -48,11 +50,22 @@ type Volatile = {
   readonly armors: ReadonlyMap<string, RegisteredArmor>;
   /** A node whose coming or going is not yet stored on enough nodes; after a takeover the table as a whole. */
   readonly changing: string | null;
+  /** Nodes that want to join and wait for that; they will join together. */
+  readonly joiners: ReadonlyMap<string, NodeRegistration & { readonly askedAtMs: number }>;
+  /** Their threads. */
+  readonly waiting: readonly string[];
+  /** When nodes joined last. */
+  readonly joinedAtMs: number;
 };
 type Registering = Thread<Volatile>;
 
 /** Programs that were told to end have ended by their grace and this. */
 const clearWithinMs = 2_000;
+/** A change of nodes should be stored by then. */
+const changeWithinMs = 1_000;
+/** One that wants to join asks again after this time. */
+const joinAskedMs = 2_000;
+const countAgainMs = 1_000;
 
 /** @param self The FTM's own node. */
 export function registration(self: string): Element {
@@ -128,14 +141,67 @@ export function registration(self: string): Element {
     // One that has left may have forgotten everything about it.
     const fresh = !before || before.state === "left";
     thread.payload["wanted"] = registration;
+    const { changing, nodes, joinedAtMs } = thread.volatile;
+    const pauseMs = before ? 0 : joinedAtMs + pauseAmongMany(nodes.size, timing.joinPausePerNodeMs) - thread.nowMs;
+    if (pauseMs > 0) thread.after("join", pauseMs, "node.join-waiting");
+    if (before?.joining || pauseMs > 0 || (fresh && changing !== null && changing !== id && changing !== "takeover")) {
+      if (!before) thread.setVolatile({ ...thread.volatile, joiners: new Map(thread.volatile.joiners).set(id, { ...registration, askedAtMs: thread.nowMs }) });
+      return thread.insert(op("node.await-change"), op("node.join-again"));
+    }
+    // It was taken in together with another.
+    if (thread.payload["awaited"] === true && before?.state === "alive" && before.address === address && before.name === name) return;
     if (fresh && !mayChange(thread, id, "node.join-again")) return;
-    setNode(thread, { id, name, address, state: "alive", draining: false, reported: !before, plannedUntilMs: 0, replaced: false, elements: before?.elements ?? false, full: before?.full ?? false });
-    if (fresh) thread.event({ kind: "node.joined", subject: name, node: id });
-    announce(thread, id);
-    thread.payload["registration"] = { id, name, address, draining: false, left: false };
-    thread.payload["targets"] = id === self ? [] : [target({ id, address })];
+    const together = before ? [] : joinersWith(thread, registration);
+    const joining = together.length > 0;
+    for (const one of [registration, ...together]) {
+      setNode(thread, {
+        id: one.id, name: one.name, address: one.address, state: "alive", draining: false, reported: !before, plannedUntilMs: 0, replaced: false,
+        elements: before?.elements ?? false, full: before?.full ?? false, ...(joining && { joining }),
+      });
+      if (fresh) thread.event({ kind: "node.joined", subject: one.name, node: one.id });
+      announce(thread, one.id);
+    }
+    const entries = [registration, ...together].map((one) => ({ id: one.id, name: one.name, address: one.address, draining: false, left: false, ...(joining && { joining }) }));
+    thread.payload["registrations"] = entries;
+    thread.payload["targets"] = entries.filter((one) => one.id !== self).map(target);
+    const counted = joining ? [op("node.count")] : [];
     const settled = fresh ? [op("node.settled")] : [];
-    thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), ...settled, op("cluster.changed"));
+    thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), ...counted, ...settled, op("cluster.changed"));
+  };
+
+  /** Nothing is being changed: those that have waited for that go on. */
+  const wake = (thread: Registering): void => {
+    const { changing, waiting } = thread.volatile;
+    if (changing !== null) return;
+    thread.setVolatile({ ...thread.volatile, waiting: [] });
+    for (const key of waiting) thread.complete(key, { ok: true, value: null });
+  };
+
+  /** Those that have asked while others were taken in. Each with a name of its own: one that has another's is looked at alone. */
+  const joinersWith = (thread: Registering, first: NodeRegistration): NodeRegistration[] => {
+    const { nodes, joiners } = thread.volatile;
+    const names = new Set([first.name, ...[...nodes.values()].filter(({ state }) => state !== "left").map(({ name }) => name)]);
+    const together = [...joiners.values()].filter(({ id, name, askedAtMs }) => {
+      if (id === first.id || nodes.has(id) || names.has(name) || thread.nowMs - askedAtMs > joinAskedMs) return false;
+      names.add(name);
+      return true;
+    });
+    thread.setVolatile({ ...thread.volatile, joiners: new Map(), joinedAtMs: thread.nowMs });
+    return together;
+  };
+
+  /** That they join is known to enough nodes: from now on they count like all others. */
+  const count = (thread: Registering, ids: readonly string[]): void => {
+    const entries = ids.flatMap((id) => {
+      const node = thread.volatile.nodes.get(id);
+      if (!node?.joining || node.state === "left") return [];
+      const { name, address, draining, replaced } = node;
+      return [{ id, name, address, draining, left: false, ...(replaced && { replaced }) }];
+    });
+    if (entries.length === 0) return;
+    thread.payload["registrations"] = entries;
+    thread.payload["counted"] = entries.map(({ id }) => id);
+    thread.insert(op("node.register"), op("table.commit"), op("node.counted"));
   };
 
   /** All others have failed: it ends and stays a member. The cluster would else have none but them, and if their disks are gone nobody could lead it again. */
@@ -168,7 +234,8 @@ export function registration(self: string): Element {
     name: "registration",
     version: 1,
     state: {},
-    volatile: () => ({ epoch: epochZero, nodes: new Map(), armors: new Map(), changing: null }),
+    volatile: () => ({ epoch: epochZero, nodes: new Map(), armors: new Map(), changing: null, joiners: new Map(), waiting: [], joinedAtMs: -Infinity }),
+    blocking: ["node.await-change"],
     check: (_state, { nodes, armors }) => wrongRegistry(nodes, armors),
     handlers: {
       "ftm.begin": (_state, thread) => {
@@ -179,15 +246,16 @@ export function registration(self: string): Element {
         const nodes = new Map<string, NodeView>();
         for (const [key, value] of Object.entries(entries)) {
           if (!key.startsWith("node:")) continue;
-          const { id, name, address, left, draining, replaced = false } = value as NodeRegistration;
+          const { id, name, address, left, draining, replaced = false, joining = false } = value as NodeRegistration;
           const reported = reports.some(({ node }) => node === id);
           const absent = avoid.includes(id) && !draining;
           const state = left ? "left" : !reported || absent ? "suspect" : draining ? "draining" : "alive";
           const plannedUntilMs = absent ? thread.nowMs + timing.plannedAbsenceMs : 0;
           const elements = reports.some((report) => report.node === id && report.allowElements);
           const full = reports.some((report) => report.node === id && report.full === true);
-          nodes.set(id, { id, name, address, reported, state, draining, plannedUntilMs, replaced, elements, full });
+          nodes.set(id, { id, name, address, reported, state, draining, plannedUntilMs, replaced, elements, full, ...(joining && { joining }) });
         }
+        if ([...nodes.values()].some(({ joining }) => joining)) thread.after("count", 0, "node.count-all");
         // The FTM before may have left a change half stored.
         thread.setVolatile({ ...thread.volatile, epoch, nodes, changing: "takeover" });
         for (const report of reports) setArmors(thread, report.node, report.armors);
@@ -270,7 +338,40 @@ export function registration(self: string): Element {
         thread.insert(op("node.join"));
       },
       "node.settled": (_state, thread) => {
-        if (thread.volatile.changing === thread.payload["settling"]) thread.setVolatile({ ...thread.volatile, changing: null });
+        if (thread.volatile.changing !== thread.payload["settling"]) return;
+        thread.setVolatile({ ...thread.volatile, changing: null });
+        wake(thread);
+      },
+      "node.join-waiting": (_state, thread) => wake(thread),
+      "node.await-change": (_state, thread) => {
+        if (!thread.completion) {
+          const pauseMs = pauseAmongMany(thread.volatile.nodes.size, timing.joinPausePerNodeMs);
+          const key = thread.block({ kind: "wait", timeoutMs: changeWithinMs + pauseMs });
+          return thread.setVolatile({ ...thread.volatile, waiting: [...thread.volatile.waiting, key] });
+        }
+        thread.payload["awaited"] = true;
+        // Whoever made the change may have given up, although it is stored in the end.
+        const { changing } = thread.volatile;
+        if (thread.completion.ok || changing === null) return;
+        thread.payload["settling"] = changing;
+        thread.insert(op("table.commit"), op("node.settled"));
+      },
+      "node.count": (_state, thread) => count(thread, [...thread.volatile.nodes.keys()]),
+      "node.counted": (_state, thread) => {
+        const nodes = new Map(thread.volatile.nodes);
+        for (const id of thread.payload["counted"] as string[]) {
+          const { joining: _joining, ...node } = nodes.get(id)!;
+          nodes.set(id, node);
+        }
+        thread.setVolatile({ ...thread.volatile, nodes });
+      },
+      // The FTM before did not live to do it.
+      "node.count-all": (_state, thread) => {
+        thread.after("count", countAgainMs, "node.count-all");
+        const nodes = [...thread.volatile.nodes.values()];
+        if (!nodes.some(({ joining }) => joining)) return thread.cancel("count");
+        if (!hasMajority(nodes) || !mayChange(thread, "count", "node.count-all")) return;
+        thread.insert(op("node.count"), op("node.settled"));
       },
       // A registered daemon has found a new FTM, or has restarted, perhaps elsewhere.
       "node.hello": (_state, thread) => {
@@ -325,7 +426,7 @@ export function registration(self: string): Element {
         if (node.address === address) return;
         setNode(thread, { ...thread.volatile.nodes.get(id)!, address });
         thread.event({ kind: "node.moved", subject: name, node: id, from: node.address, address });
-        thread.payload["registration"] = { id, name, address, draining: node.draining, left: false };
+        thread.payload["registration"] = { id, name, address, draining: node.draining, left: false, ...(node.joining && { joining: true }) };
         thread.payload["targets"] = id === self ? [] : [target({ id, address })];
         thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), op("cluster.changed"));
       },
@@ -348,7 +449,7 @@ export function registration(self: string): Element {
         if (node.state !== "draining") thread.event({ kind: "node.draining", subject: node.name, node: id });
         setNode(thread, { ...node, state: "draining", draining: true });
         const { name, address } = node;
-        thread.payload["registration"] = { id, name, address, draining: true, left: false };
+        thread.payload["registration"] = { id, name, address, draining: true, left: false, ...(node.joining && { joining: true }) };
         thread.payload["answer"] = { ok: true, changed: true };
         thread.payload["subject"] = id;
         thread.insert(op("node.register"), op("table.commit"), op("node.hand-over"), op("cluster.changed"));

@@ -186,7 +186,7 @@ export function takeover(node: string): Element {
         // Before this life asked, an answer is to a life before it: the epoch it may have asked for by the same number is not the one it will.
         if (!attempt?.preparing || attempt.installed || compareEpochs(epoch, attempt.epoch) !== 0) return;
         const next = vote.promised
-          ? { ...attempt, reports: { ...attempt.reports, [voter]: report! } }
+          ? { ...attempt, reports: withReport(attempt.reports, voter, report!) }
           : { ...attempt, refused: { ...attempt.refused, [voter]: vote } };
         thread.setVolatile({ ...thread.volatile, attempt: next });
         if (isOver(next, { ...next.reports, ...next.refused }, !vote.promised || isEnough(next))) thread.insert(op("takeover.decide"));
@@ -255,8 +255,16 @@ function isEnough({ request, reports, refused }: Attempt): boolean {
   const answered = Object.values(reports);
   if (answered.length <= Object.keys(refused).length || answered.length < quorum(request.nodes.length)) return false;
   const members = membersOf(answered);
-  const counted = answered.filter(({ node, table }) => members.includes(node) && !table.lost).length;
-  return counted >= quorum(members.length) || [...request.nodes, ...members].every((id) => id in reports);
+  const joining = new Set(joiningOf(answered));
+  const whole = new Set(answered.filter(({ table }) => !table.lost).map(({ node }) => node));
+  const hasQuorum = (ids: readonly string[]): boolean => ids.filter((id) => whole.has(id)).length >= quorum(ids.length);
+  const decides = hasQuorum(members) && hasQuorum(members.filter((id) => !joining.has(id)));
+  return decides || [...request.nodes, ...members].every((id) => id in reports);
+}
+
+/** Of the members, those that were taken in with others, and of whom not everybody who counts knows yet. */
+function joiningOf(reports: readonly NodeReport[]): string[] {
+  return Object.values(freshestTable(reports).entries).filter((entry) => (entry as NodeRegistration).joining === true).map((entry) => (entry as NodeRegistration).id);
 }
 
 /** Ids of the nodes that have not left, by the freshest table; those that answered where there is none yet, or all have left. */
@@ -278,6 +286,14 @@ function freshestTable(reports: readonly NodeReport[]): TableCopy {
   let freshest = reports[0]!.table;
   for (const { table } of reports) if (compareVersions(table.version, freshest.version) > 0) freshest = table;
   return freshest;
+}
+
+/** Of many copies of a large table only what is needed of them is kept. */
+function withReport(reports: Attempt["reports"], voter: string, report: NodeReport): Attempt["reports"] {
+  const all = Object.entries({ ...reports, [voter]: report });
+  const needed = withFreshestTable(all.map(([, one]) => one));
+  const isLost = (index: number): boolean => all[index]![1].table.lost === true;
+  return Object.fromEntries(needed.map((one, index) => [all[index]![0], isLost(index) ? { ...one, table: { ...one.table, lost: true } } : one]));
 }
 
 /** Copies whose content the freshest has do not travel. */

@@ -7,7 +7,7 @@
 import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch } from "../../core/generation.ts";
-import { timing } from "../../core/limits.ts";
+import { pauseAmongMany, timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState, type NodeReport, type ShownInstance } from "../shapes.ts";
 import { withMakeups } from "./makeups.ts";
@@ -147,7 +147,7 @@ function viewOf(payload: { readonly [field: string]: Data }, last: View | null, 
 }
 
 function pauseMs({ nodes }: View): number {
-  return nodes.length <= timing.viewPauseFromNodes ? 0 : nodes.length * timing.viewPausePerNodeMs;
+  return pauseAmongMany(nodes.length, timing.viewPausePerNodeMs);
 }
 
 /** As planned, for a while. */

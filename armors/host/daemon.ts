@@ -97,9 +97,9 @@ export class Daemon {
       joins: options.joins,
       probe,
       onFrame: (frame, bytes, node) => this.#router.fromPeer(frame, bytes, node),
-      onOpen: () => {
-        this.#host.dispatch({ kind: "link-up" });
-        this.#router.toAll(encode({ type: "link-up" } satisfies LinkUp));
+      onOpen: (node) => {
+        this.#host.dispatch({ kind: "link-up", at: node });
+        this.#router.toAll(encode({ type: "link-up", node } satisfies LinkUp));
       },
       local,
       endAll: () => {

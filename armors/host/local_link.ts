@@ -48,7 +48,7 @@ export type Registered = {
 };
 
 /** The way to another node is there: what waits for it may be sent again at once. */
-export type LinkUp = { readonly type: "link-up" };
+export type LinkUp = { readonly type: "link-up"; readonly node: string };
 
 /** The daemon will not have this armor. */
 export type Refused = { readonly type: "refused"; readonly reason: string };
@@ -64,7 +64,7 @@ export interface DaemonLinkOptions {
   readonly register: () => Register;
   readonly onRegistered: (answer: Registered) => void;
   readonly onFrame: (frame: Frame) => void;
-  readonly onLinkUp: () => void;
+  readonly onLinkUp: (node: string) => void;
   /** The daemon will not have this armor: it must end. */
   readonly onRefused: (reason: string) => void;
 }
@@ -103,7 +103,7 @@ export class DaemonLink {
             this.#open = true;
             this.#retryMs = retryFirstMs;
             onRegistered(frame);
-          } else if (frame.type === "link-up") onLinkUp();
+          } else if (frame.type === "link-up") onLinkUp(frame.node);
           else if (frame.type === "refused") onRefused(frame.reason);
           else if (frame.type !== "register" && frame.type !== "described") onFrame(frame);
         }

@@ -7,11 +7,13 @@
  */
 import type { NodeRegistration } from "../shapes.ts";
 import type { DaemonMachine } from "./daemon_machine.ts";
-import type { Peers } from "./peers.ts";
+import { nearNodes, type Peers } from "./peers.ts";
 
 /** What looking around needs of its daemon. */
 export interface LookOptions {
   readonly machine: DaemonMachine;
+  /** This node's id. */
+  readonly self: string;
   readonly peers: Peers;
   /** Addresses of others, from `--join`. */
   readonly addresses: readonly string[];
@@ -25,10 +27,12 @@ export interface LookOptions {
 const lookEveryMs = 2_000;
 
 /** Look for as long as the daemon runs. */
-export async function lookAround({ machine, peers, addresses, cluster, others, sighted }: LookOptions): Promise<void> {
+export async function lookAround({ machine, self, peers, addresses, cluster, others, sighted }: LookOptions): Promise<void> {
   let tried: ReadonlySet<string> = new Set();
   for (; addresses.length > 0; await machine.pause(lookEveryMs)) {
-    const silent = others().filter((node) => !node.left && !peers.isHeard(node.id, Infinity));
+    const members = others().filter((node) => !node.left);
+    const near = new Set(nearNodes(members.map((node) => node.id), self));
+    const silent = members.filter((node) => near.has(node.id) && !peers.isHeard(node.id, Infinity));
     const lost = silent.filter((node) => tried.has(node.id));
     // Perhaps there was nothing to say to it so far.
     for (const node of silent) peers.ping(node.id);

@@ -34,7 +34,7 @@ export interface NodeLinkOptions {
   readonly probe: ProbeMeans;
   readonly onFrame: (frame: Frame, bytes: Uint8Array, node: string) => void;
   /** The way to some node is there. */
-  readonly onOpen: () => void;
+  readonly onOpen: (node: string) => void;
   /** Start a local thread in the daemon. */
   readonly local: (op: string, payload: DataRecord) => void;
   /** From here on nothing is acknowledged, and all armors of this node end. */
@@ -96,6 +96,7 @@ export class NodeLinks {
     this.peers.reach();
     void lookAround({
       machine,
+      self: this.#id,
       peers: this.peers,
       addresses: joins.filter((one) => one !== address),
       cluster: () => machine.identity.now.cluster,
@@ -142,7 +143,7 @@ export class NodeLinks {
       onFrame,
       onOpen: (node) => {
         local("node.looked", { node, answered: true });
-        onOpen();
+        onOpen(node);
       },
       onClosed: (node, reason, error, wasOpen) => {
         if (error?.code === "expelled") return hopeless(error.message);

@@ -53,6 +53,20 @@ const checkEveryMs = 500;
 const pingAfterMs = 1_000;
 const pongWithinMs = 2_000;
 
+/** Links that a node makes without having anything to say: among many, a link for each pair of them would cost more than everything else. */
+const nearMax = 8;
+
+/**
+ * Which of the other nodes a node keeps an eye on, so that each has some that do: all of a few, of many
+ * those that come next after it, in a circle.
+ */
+export function nearNodes(others: readonly string[], self: string): readonly string[] {
+  if (others.length <= nearMax) return others;
+  const sorted = [...others].sort();
+  const first = sorted.findIndex((node) => node > self);
+  return Array.from({ length: nearMax }, (_, index) => sorted[(Math.max(0, first) + index) % sorted.length]!);
+}
+
 /** All peers of one daemon. */
 export class Peers {
   readonly #peers = new Map<string, Peer>();
@@ -111,9 +125,9 @@ export class Peers {
     return this.#handlers(node, peer, () => link);
   }
 
-  /** Make links to every node that is known. */
+  /** Make links to the nodes that are known; among many, to those that {@link nearNodes} says. */
   reach(): void {
-    for (const node of this.#peers.keys()) this.ping(node);
+    for (const node of nearNodes([...this.#peers.keys()], this.options.node)) this.ping(node);
   }
 
   /** Is there a link, and has something been heard on it within `ms`? */

@@ -89,7 +89,7 @@ class RunningArmor {
         if (this.#started) machine.hear(frame, (passed) => this.#host!.frame(passed));
         else this.#early.push(frame);
       },
-      onLinkUp: () => this.#started && this.#host?.dispatch({ kind: "link-up" }),
+      onLinkUp: (node) => this.#started && this.#host?.dispatch({ kind: "link-up", at: node }),
       onRefused: (reason) => {
         hand.refused();
         machine.tell(reason);

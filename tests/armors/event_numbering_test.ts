@@ -4,6 +4,7 @@ import type { Data, DataRecord } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
 import type { Message } from "../../core/message.ts";
 import { Microkernel } from "../../core/microkernel.ts";
+import { op } from "../../core/micro_operation.ts";
 import { seededRandom } from "../../core/random.ts";
 import { eventNumbering } from "../../armors/elements/event_numbering.ts";
 
@@ -24,4 +25,30 @@ test("two FTMs whose epochs have the same number give away different ones", () =
   const numbers = [...numbersOf({ number: 5, node: "a" }), ...numbersOf({ number: 5, node: "b" })];
   expect(new Set(numbers).size).toBe(4);
   expect(numbers.every((number) => Math.floor(number / 2 ** 32) === 5)).toBe(true);
+});
+
+test("among many nodes events are told together, and whoever brought them hears only then that they are kept", () => {
+  const count = 100;
+  const all = Array.from({ length: count }, (_, index) => ({ id: `n${index}`, name: `n${index}`, state: "alive" }));
+  const recorded: number[] = [];
+  const surroundings = element({
+    name: "surroundings",
+    version: 1,
+    state: {},
+    handlers: {
+      "nodes.read": (_state, thread) => void (thread.payload["nodes"] = all),
+      "record.ask": (_state, thread) => thread.insert(op("events.record"), op("record.done")),
+      "record.done": (_state, thread) => void recorded.push(thread.nowMs),
+    },
+  });
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 1, node: "a", counter: 0 }, elements: [eventNumbering(), surroundings], random: seededRandom(1) });
+  const told: number[] = [];
+  const step = (event: Parameters<Microkernel["step"]>[0], nowMs: number): void => {
+    for (const { sent = [] } of kernel.step(event, nowMs).commits) for (const { body } of sent) told.push(((decode(body) as Message).payload["events"] as DataRecord[]).length);
+  };
+  for (let nowMs = 1_000; nowMs < 1_100; nowMs += 10) step({ kind: "local", op: "record.ask", payload: { events: [{ kind: "one", node: "n1" }] } }, nowMs);
+  expect([told.length, recorded]).toEqual([count, [1_000]]);
+  step({ kind: "tick" }, 1_600);
+  expect([told.length, recorded.length]).toEqual([2 * count, 10]);
+  expect(told.slice(count).every((events) => events === 9)).toBe(true);
 });

@@ -9,7 +9,7 @@ import type { NodeReport } from "../../armors/shapes.ts";
 import { KernelNetwork } from "../sim/kernel_network.ts";
 
 const epoch = { number: 5, node: "a" };
-const registration = (id: string, left = false) => ({ id, name: id, address: `${id}:7000`, draining: false, left });
+const registration = (id: string, left = false, joining = false) => ({ id, name: id, address: `${id}:7000`, draining: false, left, ...(joining && { joining }) });
 
 /**
  * The daemon of `a` leads; it was away and knows but some of the nodes.
@@ -66,6 +66,13 @@ test("a node that has left counts for nothing and gets no FTM", () => {
   const registered = [registration("a", true), registration("b"), registration("c"), registration("d")];
   expect(lead(["a", "b", "c"], ["a", "b"], registered)).toEqual([]);
   expect(lead(["a", "b", "c"], ["a", "b", "c"], registered)).toEqual(["b"]);
+});
+
+test("while nodes join together a leader needs a majority with them and one without them", () => {
+  const registered = [...five.slice(0, 3), ...["d", "e", "f"].map((id) => registration(id, false, true))];
+  expect(lead(["a", "b", "c"], ["a", "d", "e", "f"], registered)).toEqual([]);
+  expect(lead(["a", "b", "c"], ["a", "b", "c"], registered)).toEqual([]);
+  expect(lead(["a", "b", "c"], ["a", "b", "d", "e"], registered).length).toBe(1);
 });
 
 test("the last node that has left, started again, is enough", () => {
@@ -183,4 +190,30 @@ test("each FTM that does not announce itself in time has a more patient successo
   begin(up);
   network.advance(5_000);
   expect(pauses()).toEqual([1]);
+});
+
+test("of the copies that promises bring only the freshest is kept as a whole, with what it does not contain", () => {
+  const network = new KernelNetwork(1);
+  const nodes = five.map(({ id }) => id);
+  const entries = Object.fromEntries(five.map((one) => [`node:${one.id}`, one]));
+  for (const [index, node] of nodes.entries()) {
+    const report = { node, armors: [], table: { version: { epoch, sequence: index }, lineage: [], entries, ...(node === "b" && { lost: true }) }, allowElements: false };
+    const world = element({
+      name: "world",
+      version: 1,
+      state: {},
+      handlers: {
+        "epoch.poll": (_state, thread) => void (thread.payload["vote"] = { promised: true, epoch }),
+        "epoch.prepare": (_state, thread) => Object.assign(thread.payload, { vote: { promised: true, epoch: thread.payload["epoch"]! }, report }),
+      },
+    });
+    network.add(`daemon@${node}`, node === "a" ? [takeover("a"), world] : [world]);
+  }
+  // One of them is silent: the leader waits for it, with the answers of the others.
+  network.cut.add("daemon@e daemon@a");
+  network.local("daemon@a", "takeover.begin", { takeover: { cause: "silent", nodes, seen: epoch, from: "", gone: null, dead: [], patient: false, avoid: [] } });
+  network.advance(700);
+  const { attempt } = network.armor("daemon@a").kernel!.volatile("takeover") as { attempt: { reports: { readonly [node: string]: NodeReport } } };
+  const kept = Object.values(attempt.reports).map(({ node, table }) => [node, Object.keys(table.entries).length, table.lost ?? false]);
+  expect(kept.toSorted()).toEqual([["a", 0, false], ["b", 0, true], ["c", 0, false], ["d", 5, false]]);
 });

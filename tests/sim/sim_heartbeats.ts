@@ -57,7 +57,7 @@ export class BeatPorts {
 
   #post(node: SimNode, { beat, signedWith, from, to }: { beat: Beat; signedWith: Uint8Array; from: HostPort; to: HostPort }): void {
     const at = to.host === loopback ? node.name : to.host;
-    node.network.datagram(node.name, at, () => {
+    node.network.datagram(node.name, at, bytesOf(beat), () => {
       const reader = this.#readers.get(`${at} ${to.port}`);
       reader?.process.run(() => {
         const { keyFor, onHeartbeat } = reader.options;
@@ -69,6 +69,12 @@ export class BeatPorts {
       if (decodeHeartbeat(bytes, () => signedWith)) node.watch.broken("altered datagrams", `an altered ${beat.type} of ${beat.from} for ${beat.to} is accepted`);
     });
   }
+}
+
+/** Length of the datagram, as in `heartbeat_datagram.ts`: all but names and detail is of fixed length. */
+function bytesOf(beat: Beat): number {
+  const names = beat.cluster.length + beat.from.length + beat.to.length;
+  return 57 + names + (beat.type === "reply" ? 25 + beat.detail.length : 0);
 }
 
 /** The datagram with some of its bits flipped, or cut short. */

@@ -57,7 +57,7 @@ export class SimNetwork {
   readonly #slowMs = new Map<string, number>();
   readonly #links = new Set<SimLink>();
   /** What was sent from one node to another so far. */
-  readonly counts = { frames: 0, frameBytes: 0, datagrams: 0 };
+  readonly counts = { frames: 0, frameBytes: 0, datagrams: 0, datagramBytes: 0 };
   readonly #datagramsOf = new Map<string, number>();
 
   /** @param isOn Whether a node has power. */
@@ -90,10 +90,11 @@ export class SimNetwork {
     return 1 + this.random.below(2) + (this.#slowMs.get(`${from} ${to}`) ?? 0);
   }
 
-  /** Send a datagram; `deliver` runs at the other end, perhaps; an altered one is `corrupted`. */
-  datagram(from: string, to: string, deliver: () => void, corrupted: () => void): void {
+  /** Send a datagram; `deliver` runs at the other end, perhaps; an altered one is `corrupted`. @param bytes It would have. */
+  datagram(from: string, to: string, bytes: number, deliver: () => void, corrupted: () => void): void {
     if (from === to) return void this.clock.at(this.clock.nowMs, deliver);
     this.counts.datagrams += 1;
+    this.counts.datagramBytes += bytes;
     for (const node of [from, to]) this.#datagramsOf.set(node, this.datagramsOf(node) + 1);
     const { drop, duplicate, corrupt, delayMaxMs } = this.datagrams;
     const copies = this.random.below(1_000) < duplicate ? 2 : 1;

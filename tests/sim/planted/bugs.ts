@@ -117,7 +117,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       { file: channel, text: "    if (this.#isOlder(frame.fromGeneration)) return nothing;\n", planted: "" },
     ],
     rule: "promises kept",
-    within: 12,
+    within: 24,
     nodes: 3,
     kinds: ["one-way", "pause-armor"],
     pauseMs: 1_000,
@@ -159,7 +159,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "acknowledged before enough have stored it",
-    changes: [{ file: "armors/elements/application_table.ts", text: "  if (!have.includes(own)) return false;\n", planted: "  if (have.length >= 0) return true;\n" }],
+    changes: [{ file: "armors/elements/application_table.ts", text: "  if (ids.includes(own) && !have.includes(own)) return false;\n", planted: "  if (have.length >= 0) return true;\n" }],
     rule: "acknowledged stored",
     within: 4,
     nodes: 3,
@@ -251,7 +251,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "event number given twice",
-    changes: [{ file: "armors/elements/event_numbering.ts", text: "thread.setVolatile({ epoch, next: next + events.length });", planted: "thread.setVolatile({ epoch, next });" }],
+    changes: [{ file: "armors/elements/event_numbering.ts", text: "next: next + events.length,", planted: "next," }],
     rule: "events numbered",
     within: 4,
     nodes: 1,
