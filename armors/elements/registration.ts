@@ -144,7 +144,7 @@ export function registration(self: string): Element {
     const { changing, nodes, joinedAtMs } = thread.volatile;
     const pauseMs = before ? 0 : joinedAtMs + pauseAmongMany(nodes.size, timing.joinPausePerNodeMs) - thread.nowMs;
     if (pauseMs > 0) thread.after("join", pauseMs, "node.join-waiting");
-    if (before?.joining || pauseMs > 0 || (fresh && changing !== null && changing !== id && changing !== "takeover")) {
+    if (isJoining(before) || pauseMs > 0 || (fresh && changing !== null && changing !== id && changing !== "takeover")) {
       if (!before) thread.setVolatile({ ...thread.volatile, joiners: new Map(thread.volatile.joiners).set(id, { ...registration, askedAtMs: thread.nowMs }) });
       return thread.insert(op("node.await-change"), op("node.join-again"));
     }
@@ -153,6 +153,8 @@ export function registration(self: string): Element {
     if (fresh && !mayChange(thread, id, "node.join-again")) return;
     const together = before ? [] : joinersWith(thread, registration);
     const joining = together.length > 0;
+    // If this thread does not live to do it.
+    if (joining) thread.after("count", countAgainMs, "node.count-all");
     for (const one of [registration, ...together]) {
       setNode(thread, {
         id: one.id, name: one.name, address: one.address, state: "alive", draining: false, reported: !before, plannedUntilMs: 0, replaced: false,
@@ -194,7 +196,7 @@ export function registration(self: string): Element {
   const count = (thread: Registering, ids: readonly string[]): void => {
     const entries = ids.flatMap((id) => {
       const node = thread.volatile.nodes.get(id);
-      if (!node?.joining || node.state === "left") return [];
+      if (!node || !isJoining(node)) return [];
       const { name, address, draining, replaced } = node;
       return [{ id, name, address, draining, left: false, ...(replaced && { replaced }) }];
     });
@@ -255,7 +257,7 @@ export function registration(self: string): Element {
           const full = reports.some((report) => report.node === id && report.full === true);
           nodes.set(id, { id, name, address, reported, state, draining, plannedUntilMs, replaced, elements, full, ...(joining && { joining }) });
         }
-        if ([...nodes.values()].some(({ joining }) => joining)) thread.after("count", 0, "node.count-all");
+        if ([...nodes.values()].some(isJoining)) thread.after("count", 0, "node.count-all");
         // The FTM before may have left a change half stored.
         thread.setVolatile({ ...thread.volatile, epoch, nodes, changing: "takeover" });
         for (const report of reports) setArmors(thread, report.node, report.armors);
@@ -369,7 +371,7 @@ export function registration(self: string): Element {
       "node.count-all": (_state, thread) => {
         thread.after("count", countAgainMs, "node.count-all");
         const nodes = [...thread.volatile.nodes.values()];
-        if (!nodes.some(({ joining }) => joining)) return thread.cancel("count");
+        if (!nodes.some(isJoining)) return thread.cancel("count");
         if (!hasMajority(nodes) || !mayChange(thread, "count", "node.count-all")) return;
         thread.insert(op("node.count"), op("node.settled"));
       },
@@ -532,5 +534,6 @@ export function registration(self: string): Element {
   });
 }
 
+const isJoining = (node: NodeView | undefined): boolean => node?.joining === true && node.state !== "left";
 const taken = ({ name, address }: NodeView): string => `node name "${name}" is taken by a running node at ${address}`;
 const givenAway = (name: string): string => `node name "${name}" was given to another node while this one was away: start with an empty data dir and another name`;

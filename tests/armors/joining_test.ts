@@ -114,6 +114,24 @@ test("one that waits longer than a change may take looks for itself whether that
   expect(ftm.members()).toEqual(["a", "b", "c", "d", "e"]);
 });
 
+test("if it takes longer to be stored than a thread waits, they are taken in all the same", () => {
+  const ftm = begin(["a", "b", "c"].map((id) => entry(id)));
+  ftm.stored(["a", "b", "c"]);
+  for (const id of ["d", "e", "f"]) ftm.join(id);
+  ftm.stored(["a", "b", "c"]);
+  expect(ftm.joining()).toEqual(["e", "f"]);
+  for (let seconds = 0; seconds < 6; seconds++) ftm.wait(1_000);
+  expect(ftm.joining()).toEqual(["e", "f"]);
+  for (let round = 0; round < 4; round++) {
+    ftm.stored(ftm.members());
+    ftm.wait(1_000);
+  }
+  expect(ftm.joining()).toEqual([]);
+  ftm.join("e");
+  ftm.stored(ftm.members());
+  expect(ftm.joined.toSorted()).toEqual(["d", "e"]);
+});
+
 test("a majority is one with those that are joining and one without them", () => {
   const nodes = (states: readonly (readonly [NodeState, boolean])[]) => states.map(([state, joining]) => ({ state, joining }));
   expect(hasMajority(nodes([["alive", false], ["failed", false], ["failed", false], ["alive", true], ["alive", true]]))).toBe(false);
