@@ -7,7 +7,6 @@
 import { type ApplicationEntry, instanceIds } from "../../armors/shapes.ts";
 import type { SimCluster } from "./sim_cluster.ts";
 import type { SimNode } from "./sim_node.ts";
-import type { SimProcess } from "./sim_processes.ts";
 import type { Workload } from "./workload.ts";
 
 type Single = { readonly node: string; readonly pid: number | null; readonly state: string } | null;
@@ -31,10 +30,8 @@ export function problemsOf(cluster: SimCluster, workload: Workload): string[] {
   const table = kernel.state("application_table") as { readonly [key: string]: unknown };
   const left = cluster.nodes.filter(({ id }) => (table[`node:${id}`] as { left: boolean } | undefined)?.left);
   const members = cluster.nodes.filter((node) => !left.includes(node));
-  // A guard that hung just before its daemon left is noticed by nobody any more.
-  const isForgotten = ({ role, stopped }: SimProcess): boolean => role === "guard" && stopped;
   return [
-    ...left.flatMap((node) => node.machine.all().filter((one) => !isForgotten(one)).map(({ role, name }) => `${role} ${name} lives on ${node.name}, which has left`)),
+    ...left.flatMap((node) => node.machine.all().map(({ role, name }) => `${role} ${name} lives on ${node.name}, which has left`)),
     ...members.flatMap((node) => memberProblems(node, ftmNode, members)),
     ...workload.problems(table),
     ...programProblems(cluster, table, members, workload),

@@ -49,11 +49,7 @@ export class Faults {
       node.programsMissing = false;
       node.machine.slowMs = 0;
       node.machine.wake();
-      // A guard that hung before it had the node's lock or a daemon, or whose daemon died before it had noticed, or hangs as well while there is no
-      // execution armor that would wake both: only a watchdog of the system helps, or a person.
-      const awake = ["daemon", "execution"].some((role) => node.machine.all(role).some(({ stopped }) => !stopped));
-      const watched = node.daemonLock?.alive && awake ? node.guardLock : undefined;
-      for (const guard of node.machine.all("guard")) if (guard.stopped && guard !== watched) guard.signal("SIGKILL");
+      endForgotten(node);
       node.disk.syncMaxMs = 4;
       node.disk.files.full = false;
       node.powerOn();
@@ -62,6 +58,8 @@ export class Faults {
       node.startGuard();
     }
     this.cluster.faultsAreOver = true;
+    // A daemon may have been about to end, before it had noticed that its guard hangs.
+    this.cluster.clock.at(this.cluster.clock.nowMs + noticedWithinMs, () => this.cluster.nodes.forEach(endForgotten));
   }
 
   #next(): void {
@@ -154,4 +152,17 @@ export class Faults {
     this.cluster.trace("fault: the network is whole");
     this.cluster.network.heal();
   }
+}
+
+/** A daemon that lives has noticed by then that its guard hangs. */
+const noticedWithinMs = 3_000;
+
+/**
+ * A guard that hung before it had the node's lock or a daemon, or whose daemon died before it had noticed, or hangs as
+ * well while there is no execution armor that would wake both: only a watchdog of the system helps, or a person.
+ */
+function endForgotten(node: SimNode): void {
+  const awake = ["daemon", "execution"].some((role) => node.machine.all(role).some(({ stopped }) => !stopped));
+  const watched = node.daemonLock?.alive && awake ? node.guardLock : undefined;
+  for (const guard of node.machine.all("guard")) if (guard.stopped && guard !== watched) guard.signal("SIGKILL");
 }

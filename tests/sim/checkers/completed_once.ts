@@ -21,7 +21,7 @@ export function completedOnce(fail: Fail): Checker {
   const launched = new Map<string, InstanceOrder>();
   /** The launch that completed a task. */
   const completed = new Map<string, number>();
-  /** Tasks that completed before their node's execution armor lost everything. */
+  /** Tasks that completed before their node's execution armor lost what it knew, or a part of it. */
   const forgotten = new Set<string>();
   /** By instance, how often it ended with status 0. */
   const ends = new Map<string, number>();
@@ -32,8 +32,8 @@ export function completedOnce(fail: Fail): Checker {
   return {
     made: ({ kernel, node }) => {
       if (!kernel.armor.startsWith("execution@")) return;
-      const { complete = true, snapshot } = node.disk.restored.get(kernel.armor) ?? {};
-      if (!complete && !snapshot) for (const task of completed.keys()) if (task.startsWith(`${node.machine.bootId} `)) forgotten.add(task);
+      const { complete = true } = node.disk.restored.get(kernel.armor) ?? {};
+      if (!complete) for (const task of completed.keys()) if (task.startsWith(`${node.machine.bootId} `)) forgotten.add(task);
       const { counter } = kernel.generation;
       if ((counters.get(kernel.armor) ?? counter) !== counter) rewinds.set(kernel.armor, (rewinds.get(kernel.armor) ?? 0) + 1);
       counters.set(kernel.armor, counter);

@@ -75,4 +75,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 11854, pause: 100, found: "promises to a leader's life before counted for a later epoch; and an armor that was wanted again while it was being removed used its generation twice; see tests/armors/recovery_test.ts" },
   { seed: 13028, pause: 100, found: "a daemon kept a second note of a promise before the first was synced; after a power cut its table looked damaged, counted in no majority, and no FTM could begin" },
   { seed: 13372, pause: 100, found: "a daemon was stopped before it heard that its FTM was gone with the power; it noticed first that it had not registered, and started it again in its epoch" },
+  { seed: 14253, pause: 100, found: "as 11153, where the armor had lost only a part" },
+  { seed: 21090, pause: 100, found: "nothing in the armors: a daemon ended by itself on a full disk just as faults ended, and its guard hung; nobody was left to wake either" },
 ];
