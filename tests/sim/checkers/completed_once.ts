@@ -4,8 +4,8 @@
  * completion is not told more often than it happened; and what is on record as
  * completed is not taken for a failure.
  *
- * One exception: an execution armor that has lost all its checkpoints, and says
- * so, knows of a job by its launch record only; there is none with an exit status
+ * One exception: an execution armor that has lost its checkpoints or a part of them, and
+ * says so, knows of a job by its launch record only; there is none with an exit status
  * if its shim was killed too, or if the job was placed elsewhere meanwhile.
  *
  * @module
@@ -64,6 +64,8 @@ export function completedOnce(fail: Fail): Checker {
       const last = completed.get(task);
       const excused = forgotten.has(task) && node.disk.launchesOf(program.name).get(last!)?.record.exit === undefined;
       if (last !== undefined && !excused) fail("completed once", `${program.name} has completed on ${node.name} and is started again as launch ${number}`);
+      // Nobody knows that it did; it may fail now, and be started again.
+      if (excused) completed.delete(task);
       program.onDeath.push(() => {
         if (program.exit?.code !== 0) return;
         completed.set(task, number);
