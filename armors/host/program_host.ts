@@ -162,7 +162,7 @@ export function programHost(system: ProgramSystem): {
       const newest = system.launches(id).at(-1) ?? number;
       const done = application.kind === "job" && isDone(system.record(id, newest), task);
       local("program.taken", { id, launch: number, number: newest, running: false, done });
-    } else if (outcome.code === "exists") adopt({ id, launch: number, application, boot: system.bootId(), stopping: false, graceMs: 0 }, local);
+    } else if (outcome.code === "exists") adopt({ ...args, boot: system.bootId(), stopping: false, graceMs: 0 }, local);
     else if (outcome.code === "refused") local("program.cannot", { id, launch: number, reason: outcome.reason });
     else local("program.exited", { id, launch: number, status: 127, reason: outcome.reason });
   };
@@ -188,9 +188,20 @@ export function programHost(system: ProgramSystem): {
     return noProgram() && !system.isStarting(id, number) && noProgram();
   };
 
+  /**
+   * A number begins anew with an instance that was forgotten: an armor that has lost a part of its memory may find the
+   * record of something else that has ended, and no word of its own. What lives is taken over in any case.
+   */
+  const isOthers = ({ task, program }: LaunchRecord, args: AdoptArgs): boolean =>
+    args.order !== undefined && task !== undefined && task !== taskOf(args) && program !== undefined && !system.isAlive(program);
+
   const adopt = (args: AdoptArgs, local: Local, waitedMs = 0): void => {
     const { id, launch: number, boot, stopping, graceMs } = args;
     const record = system.record(id, number);
+    if (record && isOthers(record, args)) {
+      if (boot !== system.bootId()) return local("program.rebooted", { id, launch: number });
+      return local("program.exited", { id, launch: number, status: null, unknown: true, adopted: true });
+    }
     if (record?.state === "ended") {
       return local("program.exited", { id, launch: number, status: record.exit ?? null, unknown: record.exit === undefined, adopted: true });
     }

@@ -122,3 +122,39 @@ describe("a job that is launched under a number used before", () => {
     expect(await taken(record, asked)).toEqual(["program.taken", 2, done]);
   });
 });
+
+describe("a launch that an armor takes for its own, and whose record says what it was for,", () => {
+  const application = { name: "sum", kind: "job", command: "sum", args: ["1"] };
+  const exit = 143;
+
+  /** What the host says of it. @param order The one by which it was launched; the armor remembers "s 0". */
+  async function adopted(order: string, lives: boolean, boot = "boot"): Promise<unknown> {
+    let task = "";
+    let told: unknown;
+    const system: Partial<ProgramSystem> = {
+      clock: { nowMs: () => 0, after: () => () => {}, every: () => () => {} },
+      bootId: () => boot,
+      launches: () => [],
+      record: () => ({ state: lives ? "running" : "ended", task, program: program(7), ...(!lives && { exit }) }),
+      isAlive: () => lives,
+      serve: async () => {},
+      onExit: () => {},
+      keepLog: () => () => {},
+      launch: async (_instance, _number, _application, given) => {
+        task = given;
+        return { ok: false, code: "refused", reason: "" };
+      },
+    };
+    const { command } = programHost(system as ProgramSystem);
+    const launch = { id: "sum.0", launch: 1, application };
+    command({ kind: "program.launch", args: { ...launch, order } } as never, () => {});
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    command({ kind: "program.adopt", args: { ...launch, order: "s 0", boot: "boot", stopping: false, graceMs: 0 } } as never, (op, payload) => void (told = [op, payload?.["status"]]));
+    return told;
+  }
+
+  test("has ended as that says", async () => expect(await adopted("s 0", false)).toEqual(["program.exited", exit]));
+  test("has ended nobody knows how, if it was for another order: numbers begin anew", async () => expect(await adopted("s 1", false)).toEqual(["program.exited", null]));
+  test("may have to be ordered again, if the machine has restarted", async () => expect(await adopted("s 1", false, "next")).toEqual(["program.rebooted", undefined]));
+  test("is taken over while it lives, whatever it is for", async () => expect(await adopted("s 1", true)).toEqual(["program.started", undefined]));
+});
