@@ -20,6 +20,8 @@ export interface ArmorTraits {
   /** The FTM's state is kept by the daemons. */
   readonly keepsCheckpoint: boolean;
   readonly asksOtherNodes: boolean;
+  /** Without what its order hands over once it must not act: it would be nobody's FTM. */
+  readonly needsBegin: boolean;
   /** What it is made of from outside, where it begins without a checkpoint, is in the daemon's answer. */
   readonly given: (answer: Registered) => ElementSet | undefined;
 }
@@ -40,9 +42,9 @@ export interface ArmorKind extends ArmorTraits {
  */
 export function traitsOf(role: Exclude<Role, "daemon">, node: string, own: string = ""): ArmorTraits {
   const given = (answer: Registered): ElementSet | undefined => answer.given ?? undefined;
-  if (role === "ftm") return { armor: "ftm", keepsCheckpoint: false, asksOtherNodes: true, given: ftmElements };
-  if (role === "heartbeat") return { armor: "heartbeat", keepsCheckpoint: true, asksOtherNodes: true, given };
-  return { armor: role === "own" ? own : executionOf(node), keepsCheckpoint: true, asksOtherNodes: false, given };
+  if (role === "ftm") return { armor: "ftm", keepsCheckpoint: false, asksOtherNodes: true, needsBegin: true, given: ftmElements };
+  if (role === "heartbeat") return { armor: "heartbeat", keepsCheckpoint: true, asksOtherNodes: true, needsBegin: false, given };
+  return { armor: role === "own" ? own : executionOf(node), keepsCheckpoint: true, asksOtherNodes: false, needsBegin: false, given };
 }
 
 /** The FTM keeps no checkpoint: what it was given is in the application table it starts from. */

@@ -100,6 +100,11 @@ class RunningArmor {
 
   async #begin(answer: Registered): Promise<void> {
     const { kind, machine, hand } = this;
+    if (kind.needsBegin && !answer.begin) {
+      // Its daemon died after the answer that had it, and the answer before it came here.
+      machine.log(`armor "${kind.armor}" ends: its daemon does not know any more what it begins from`);
+      return machine.exit(0);
+    }
     hand.hold(restoring);
     const state = this.#state ??= openArmorState(kind, machine, answer.generation, this.order.again);
     let host = this.#host;

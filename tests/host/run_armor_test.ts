@@ -14,8 +14,8 @@ import type { HeartbeatPort } from "../../transports/heartbeat_port.ts";
 import type { LinkHandlers } from "../../transports/frame_link.ts";
 import { runArmor } from "../../armors/host/run_armor.ts";
 
-/** Start an execution armor that finds this. @returns What it says first to its daemon; what it does on its disk, and the daemon's answer. */
-async function start(restored: Restored, again: boolean, ranInThisBoot = true) {
+/** Start an execution armor, or an FTM, that finds this. @returns What it says first to its daemon; what it does on its disk, and the daemon's answer. */
+async function start(restored: Restored, again: boolean, ranInThisBoot = true, role: "execution" | "ftm" = "execution") {
   const said: Register[] = [];
   const done: string[] = [];
   let onFrames: LinkHandlers["onFrames"] = () => {};
@@ -44,10 +44,10 @@ async function start(restored: Restored, again: boolean, ranInThisBoot = true) {
     tell: () => {},
     onTerminate: () => {},
     onExit: () => {},
-    exit: refuse,
+    exit: (status) => (done.push(`exit ${status}`), undefined as never),
   };
-  const kind = { ...traitsOf("execution", "n1"), elements: () => executionArmor({ node: "n1" }) };
-  await runArmor(kind, machine, { role: "execution", generation: { epoch: 1, node: "n1", counter: 1_000 }, again, ownEnd: false });
+  const kind = { ...traitsOf(role, "n1"), elements: () => executionArmor({ node: "n1" }) };
+  await runArmor(kind, machine, { role, generation: { epoch: 1, node: "n1", counter: 1_000 }, again, ownEnd: false });
   const answered = async (): Promise<void> => {
     const answer = { type: "registered", key: new Uint8Array(32), cluster: "c", node: "n1", host: "127.0.0.1", generation: said[0]!.generation!, begin: null, given: null, allowElements: false };
     onFrames([encode(answer as unknown as Data)]);
@@ -80,4 +80,10 @@ test("after a restart of the machine the boot is marked when the next generation
   expect(done).toEqual(["snapshot of 1001", "mark", "register"]);
   await answered();
   expect(done.filter((word) => word.startsWith("snapshot"))).toEqual(["snapshot of 1001"]);
+});
+
+test("an FTM whose daemon cannot say any more what it begins from ends, before it does anything", async () => {
+  const { done, answered } = await start(nothing, false, true, "ftm");
+  await answered();
+  expect(done).toEqual(["register", "exit 0"]);
 });
