@@ -164,8 +164,10 @@ export function applicationTable(node: string): Element {
           const { [id]: _sent, ...others } = thread.volatile.sent;
           thread.setVolatile({ ...thread.volatile, sent: others });
           delete thread.payload["diverged"];
-          thread.insert(op("table.begin-spread"), op("cluster.changed"));
-          return takeIn(state, thread, diverged);
+          const merged = takeIn(state, thread, diverged);
+          thread.payload["merged"] = Object.keys(merged).filter((key) => key.startsWith("node:") && merged[key] !== state[key]).map((key) => merged[key]!);
+          thread.insert(op("nodes.merged"), op("table.begin-spread"), op("cluster.changed"));
+          return merged;
         }
         const before = thread.volatile.stored[id];
         if (!before || compareVersions(stored, before) > 0) {

@@ -339,6 +339,19 @@ export function registration(self: string): Element {
         thread.payload["registration"] = thread.payload["wanted"]!;
         thread.insert(op("node.join"));
       },
+      // Another FTM has taken in nodes while its side could not be reached.
+      "nodes.merged": (_state, thread) => {
+        const merged = thread.payload["merged"] as NodeRegistration[];
+        delete thread.payload["merged"];
+        const came = merged.filter(({ id, left }) => !left && !thread.volatile.nodes.has(id));
+        for (const { id, name, address, draining, replaced = false, joining = false } of came) {
+          setNode(thread, { id, name, address, draining, state: "suspect", reported: false, plannedUntilMs: 0, replaced, elements: false, full: false, ...(joining && { joining }) });
+          announce(thread, id);
+        }
+        if (came.some(({ joining }) => joining)) thread.after("count", countAgainMs, "node.count-all");
+        thread.payload["targets"] = came.map(target);
+        thread.insert(op("liveness.watch"));
+      },
       "node.settled": (_state, thread) => {
         if (thread.volatile.changing !== thread.payload["settling"]) return;
         thread.setVolatile({ ...thread.volatile, changing: null });

@@ -14,6 +14,7 @@ const registration = (id: string, left: boolean) => ({ id, name: id, address: `$
 function twoNodes() {
   const done: string[] = [];
   const left: string[] = [];
+  const merged: string[] = [];
   const surroundings = element<Record<string, never>>({
     name: "surroundings",
     version: 1,
@@ -26,6 +27,7 @@ function twoNodes() {
       "leaving.make": (_, thread) => thread.insert(op("node.register"), op("table.commit"), op("change.done")),
       "submission.make": (_, thread) => thread.insert(op("application.change"), op("table.commit"), op("change.done")),
       "cluster.changed": () => {},
+      "nodes.merged": (_, thread) => void merged.push(...(thread.payload["merged"] as { id: string }[]).map(({ id }) => id)),
       "change.done": (_, thread) => void done.push(String(thread.payload["what"])),
     },
   });
@@ -41,6 +43,7 @@ function twoNodes() {
   return {
     done,
     left,
+    merged,
     version,
     change: () => step("change.make", { what: "change", change: { set: { "gone:x": {} }, unset: [] } }),
     submit: (what: string) => step("submission.make", { what, operation: "application.submit", args: { application: { name: "web", command: "web" } } }),
@@ -103,4 +106,10 @@ test("an answer is found anew when the copy of a node that was away is taken in 
   for (const node of ["a", "b"]) table.stores(node, table.version());
   expect(table.done).toEqual(["first", "again"]);
   expect(table.has("app:web")).toBe(true);
+});
+
+test("nodes that the other side took in while the two were apart are told to those who keep an eye on nodes", () => {
+  const table = twoNodes();
+  table.diverges({ "node:a": registration("a", false), "node:b": registration("b", false), "node:c": registration("c", false) });
+  expect(table.merged).toEqual(["c"]);
 });

@@ -57,6 +57,12 @@ function begin(avoid: readonly string[] = [], registered: { readonly draining?: 
       const armors = names.map((armor) => ({ armor, role: armor, pid: 1, state: "running", incarnation: { placement: 2, restart: 0 }, generation: null, elements: [] }));
       kernel.step({ kind: "local", op: "armors.told", payload: { node, armors } }, 1_200);
     },
+    /** Another FTM's table has been taken in, with this of nodes. @returns Whom it announces itself to. */
+    merge: (...nodes: readonly { readonly id: string; readonly left?: boolean }[]) => {
+      const merged = nodes.map(({ id, left = false }) => ({ ...entry(id), left }));
+      return sentBy({ kind: "local", op: "nodes.merged", payload: { merged } }, 1_100).filter(({ ops }) => ops[0] === "epoch.announce").map(({ peer }) => peer);
+    },
+    stateOf: (id: string) => (kernel.volatile("registration") as { nodes: ReadonlyMap<string, { state: string }> }).nodes.get(id)?.state,
     nodeOf: (armor: string) => (kernel.volatile("registration") as { armors: ReadonlyMap<string, { node: string }> }).armors.get(armor)?.node,
     state: () => (kernel.volatile("registration") as { nodes: ReadonlyMap<string, { state: string }> }).nodes.get("b")!.state,
   };
@@ -67,6 +73,15 @@ test("a node that a takeover held dead is alive again once its daemon speaks", (
   expect(ftm.state()).toBe("suspect");
   ftm.tell();
   expect(ftm.state()).toBe("alive");
+});
+
+test("a node that another FTM took in meanwhile is greeted, and counts as soon as it speaks", () => {
+  const ftm = begin();
+  ftm.tell();
+  expect(ftm.merge({ id: "a" }, { id: "b" }, { id: "c" }, { id: "d", left: true })).toEqual(["daemon@c"]);
+  expect([ftm.stateOf("b"), ftm.stateOf("c"), ftm.stateOf("d")]).toEqual(["alive", "suspect", undefined]);
+  ftm.told("c", []);
+  expect(ftm.stateOf("c")).toBe("alive");
 });
 
 test("a daemon that speaks while it leaves as planned stays suspect", () => {
