@@ -29,3 +29,13 @@ test("messages that were heard and are not on the disk are missed", () => {
 test("those of a generation before are not, whether or not anything was heard of the new one", () => {
   for (const marks of [0, 2]) expect(died(snapshot(channel(marks, line(1))), snapshot(channel(9, line(0))))).toEqual([]);
 });
+
+test("what the host's work came to may wait in memory only; what another thread said is in a commit", () => {
+  const waits = (kind: string, completion?: object): Snapshot =>
+    ({ ...snapshot(), continuations: { "m#0": { message: { id: "m" }, work: { kind }, ...(completion && { completion }) } } }) as unknown as Snapshot;
+  const [done, late] = [{ ok: true, value: 1 }, { ok: false, error: "timeout" }];
+  expect(died(waits("node.probe", done), waits("node.probe"))).toEqual([]);
+  expect(died(waits("wait", late), waits("wait"))).toEqual([]);
+  expect(died(waits("wait", done), waits("wait"))).toHaveLength(1);
+  expect(died(waits("node.probe"), snapshot())).toHaveLength(1);
+});

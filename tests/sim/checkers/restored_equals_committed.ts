@@ -1,8 +1,8 @@
 /**
  * What a restore would give equals what the microkernel held when its process
  * ended between two steps, and the next life in the same boot has it. What waits
- * for the next commit and is found out again is left out: acknowledgements, and
- * agreements.
+ * for the next commit and is found out again is left out: acknowledgements,
+ * agreements, and what the host's work came to.
  *
  * @module
  */
@@ -63,7 +63,17 @@ export function restoredEqualsCommitted(fail: Fail): Checker {
   };
 }
 
-function committed({ elements, continuations, channels, commit, generation }: Compared, other: Pick<Snapshot, "channels">): Parts {
+/** What the host's work came to, or that it took too long, waits in memory until its thread runs; a next life finds it out again. */
+function withoutHostsWord(continuations: Compared["continuations"], other: Compared["continuations"]): Compared["continuations"] {
+  return Object.fromEntries(Object.entries(continuations).map(([key, one]) => {
+    const { completion, ...rest } = one;
+    const isHosts = completion !== undefined && (one.work?.kind !== "wait" || (!completion.ok && completion.error === "timeout"));
+    return [key, isHosts && other[key] !== undefined && other[key].completion === undefined ? rest : one];
+  }));
+}
+
+function committed({ elements, continuations: all, channels, commit, generation }: Compared, other: Pick<Snapshot, "channels" | "continuations">): Parts {
+  const continuations = withoutHostsWord(all, other.continuations);
   const numbers = ({ peer, next, marks, inbound }: ChannelSnapshot): [string, unknown][] => {
     // Marks count a peer's messages in the generation agreed on.
     const agreed = other.channels.find((one) => one.peer === peer)?.inbound;

@@ -80,4 +80,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 50069, found: "an execution armor that had lost the end of its log took the record of a later launch under the same number for its own, and ran a completed job again" },
   { seed: 14494, pause: 100, found: "an FTM had not got the answer with what it begins from when its daemon died; the next daemon's had nothing, and it ordered things in epoch 0" },
   { seed: 50213, found: "two nodes were apart and one of them took in a third; the other's FTM learnt of it with that table, and did not count it, watch it or greet it for seconds" },
+  { seed: 14709, pause: 100, found: "nothing in the armors: a probe had lapsed in a careful daemon and its thread had not run yet; the checker looked for that on the disk" },
 ];
