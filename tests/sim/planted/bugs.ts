@@ -132,7 +132,11 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "FTM started again in its epoch",
-    changes: [{ file: "armors/elements/local_armors.ts", text: '    if (armor === "ftm") {\n      thread.payload["gone"]', planted: '    if (armor === "") {\n      thread.payload["gone"]' }],
+    // One that is started with nothing to begin from would end.
+    changes: [
+      { file: "armors/elements/local_armors.ts", text: '    if (armor === "ftm") {\n      thread.payload["gone"]', planted: '    if (armor === "") {\n      thread.payload["gone"]' },
+      { file: "armors/host/armor_kind.ts", text: "needsBegin: true", planted: "needsBegin: false" },
+    ],
     rule: "one FTM per epoch",
     within: 4,
     nodes: 1,
