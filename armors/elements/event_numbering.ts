@@ -26,8 +26,9 @@ type Volatile = {
 /** Until then they have been told. */
 const toldWithinMs = 60_000;
 
-/** Numbers that one FTM can give away before it comes to those of another whose epoch has the same number. */
-const numbersEach = 2 ** 24;
+/** Numbers of one epoch number, and how many of them one FTM can give away at most before it comes to those of another whose epoch has the same number. */
+const numbersAll = 2 ** 32;
+const numbersEachMax = 2 ** 24;
 
 /**
  * Two leaders that did not hear each other may have come to the same epoch number: each has its own range, by the
@@ -36,7 +37,9 @@ const numbersEach = 2 ** 24;
 function firstNumber({ epoch, reports }: FtmBegin): number {
   const keys = new Set(reports.flatMap(({ table }) => Object.keys(table.entries)));
   const ids = [...keys].filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length)).sort();
-  return Math.max(0, ids.indexOf(epoch.node)) * numbersEach + 1;
+  let each = numbersEachMax;
+  while (each * ids.length > numbersAll) each /= 2;
+  return Math.max(0, ids.indexOf(epoch.node)) * each + 1;
 }
 
 const empty: Volatile = { epoch: epochZero, next: 1, held: [], waiting: [], toldAtMs: -Infinity };
@@ -73,7 +76,7 @@ export function eventNumbering(): Element {
         const names = new Map(nodes.map(({ id, name }) => [id, name]));
         const events = (thread.payload["events"] as DataRecord[]).map((event, index) => ({
           ...event,
-          seq: epoch.number * 2 ** 32 + next + index,
+          seq: epoch.number * numbersAll + next + index,
           epoch: epoch.number,
           node: named(event["node"], names),
           from: named(event["from"] ?? null, names),

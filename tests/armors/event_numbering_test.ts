@@ -9,12 +9,12 @@ import { seededRandom } from "../../core/random.ts";
 import { eventNumbering } from "../../armors/elements/event_numbering.ts";
 
 /** Numbers of two events by the FTM of this epoch. */
-function numbersOf(epoch: { number: number; node: string }): number[] {
+function numbersOf(epoch: { number: number; node: string }, ids: readonly string[] = ["a", "b"]): number[] {
   const nodes = element({ name: "nodes", version: 1, state: {}, handlers: { "nodes.read": (_state, thread) => void (thread.payload["nodes"] = [{ id: "a", name: "a", state: "alive" }]) } });
   const generation = { epoch: epoch.number, node: epoch.node, counter: 0 };
   const kernel = new Microkernel({ armor: "ftm", generation, elements: [eventNumbering(), nodes], random: seededRandom(1) });
   const act = (op: string, payload: Record<string, unknown>) => kernel.step({ kind: "local", op, payload: payload as Record<string, Data> }, 1);
-  const entries = { "node:a": { id: "a" }, "node:b": { id: "b" } };
+  const entries = Object.fromEntries(ids.map((id) => [`node:${id}`, { id }]));
   act("ftm.begin", { begin: { epoch, reports: [{ node: "a", armors: [], table: { version: { epoch, sequence: 0 }, lineage: [], entries } }] } });
   const { commits } = act("events.record", { events: [{ kind: "one" }, { kind: "two" }] });
   const published = commits.flatMap(({ sent = [] }) => sent).map(({ body }) => decode(body) as Message);
@@ -24,6 +24,13 @@ function numbersOf(epoch: { number: number; node: string }): number[] {
 test("two FTMs whose epochs have the same number give away different ones", () => {
   const numbers = [...numbersOf({ number: 5, node: "a" }), ...numbersOf({ number: 5, node: "b" })];
   expect(new Set(numbers).size).toBe(4);
+  expect(numbers.every((number) => Math.floor(number / 2 ** 32) === 5)).toBe(true);
+});
+
+test("the numbers of a thousand nodes are all of their epoch", () => {
+  const ids = Array.from({ length: 1_000 }, (_, index) => `n${String(index).padStart(3, "0")}`);
+  const numbers = ids.flatMap((node) => numbersOf({ number: 5, node }, ids));
+  expect(new Set(numbers).size).toBe(2_000);
   expect(numbers.every((number) => Math.floor(number / 2 ** 32) === 5)).toBe(true);
 });
 
