@@ -150,7 +150,7 @@ export function programHost(system: ProgramSystem): {
     await serve(args, local);
     // A program of that name that does not belong here ends first: it may be another.
     await sweeping.get(id);
-    const running = again ? undefined : runningLaunch(system, id);
+    const running = runningLaunch(system, id);
     if (running !== undefined && running !== number) return local("program.taken", { id, launch: number, number: running, running: true });
     const task = taskOf(args);
     const outcome = await system.launch(id, number, application, task);

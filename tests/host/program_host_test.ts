@@ -158,3 +158,22 @@ describe("a launch that an armor takes for its own, and whose record says what i
   test("may have to be ordered again, if the machine has restarted", async () => expect(await adopted("s 1", false, "next")).toEqual(["program.rebooted", undefined]));
   test("is taken over while it lives, whatever it is for", async () => expect(await adopted("s 1", true)).toEqual(["program.started", undefined]));
 });
+
+test("a launch that was ordered before, of which nothing is on record, starts nothing while another of that instance runs", async () => {
+  const told: unknown[] = [];
+  const system: Partial<ProgramSystem> = {
+    clock: { nowMs: () => 0, after: () => () => {}, every: () => () => {} },
+    bootId: () => "boot",
+    launches: () => [1],
+    record: (_instance, number) => (number === 1 ? { state: "running", program: program(7) } : undefined),
+    isAlive: () => true,
+    serve: async () => {},
+    launch: async () => {
+      throw new Error("started");
+    },
+  };
+  const args = { id: "web.0", launch: 5, application: {}, boot: "boot", stopping: false, graceMs: 0 };
+  programHost(system as ProgramSystem).command({ kind: "program.adopt", args } as never, (op, payload) => void told.push([op, payload]));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect(told).toEqual([["program.taken", { id: "web.0", launch: 5, number: 1, running: true }]]);
+});

@@ -4,16 +4,23 @@
  * completion is not told more often than it happened; and what is on record as
  * completed is not taken for a failure.
  *
- * One exception: an execution armor that has lost its checkpoints or a part of them, and
- * says so, knows of a job by its launch record only; there is none with an exit status
- * if its shim was killed too, or if the job was placed elsewhere meanwhile.
+ * One exception: of a job whose shim was killed there is no exit status on record, and
+ * nobody knows how it ended; and an execution armor that has lost its checkpoints or a
+ * part of them, and says so, knows of a job by its launch record only, which is gone if
+ * the job was placed elsewhere meanwhile. Such a job may run again.
  *
  * @module
  */
 import type { InstanceOrder, InstanceState } from "../../../armors/shapes.ts";
+import type { SimNode } from "../sim_node.ts";
 import type { Checker, Fail } from "./checker.ts";
 
 type Instances = { readonly [id: string]: { readonly launch: number; readonly state: InstanceState; readonly order: InstanceOrder; readonly cannot: string } };
+
+/** What is to be done once, on one node in one boot. */
+function taskOf({ machine }: SimNode, id: string, { serial, restart }: InstanceOrder): string {
+  return `${machine.bootId} ${id} ${serial} ${restart}`;
+}
 
 /** Compares what is told with how programs ended. */
 export function completedOnce(fail: Fail): Checker {
@@ -21,7 +28,7 @@ export function completedOnce(fail: Fail): Checker {
   const launched = new Map<string, InstanceOrder>();
   /** The launch that completed a task. */
   const completed = new Map<string, number>();
-  /** Tasks that completed before their node's execution armor lost what it knew, or a part of it. */
+  /** Tasks of which nobody knows how they ended, or that completed before their node's execution armor lost what it knew, or a part of it. */
   const forgotten = new Set<string>();
   /** By instance, how often it ended with status 0. */
   const ends = new Map<string, number>();
@@ -54,13 +61,15 @@ export function completedOnce(fail: Fail): Checker {
       if (op !== "program.exited") return;
       const { id, launch, status } = payload as { id: string; launch: number; status: number | null };
       const record = node.disk.launchesOf(id).get(launch)?.record;
+      const order = launched.get(`${node.machine.bootId} ${id} ${launch}`);
+      if (order && status === null && record?.exit === undefined) forgotten.add(taskOf(node, id, order));
       if (record?.exit === 0 && status !== 0) fail("completed once", `${id} ended on ${node.name} with status 0, by the record of launch ${launch}, and is said to have ended with ${status}`);
     },
     programStarted: (node, program, number) => {
       const { bootId } = node.machine;
       const order = launched.get(`${bootId} ${program.name} ${number}`);
       if (order?.application.kind !== "job") return;
-      const task = `${bootId} ${program.name} ${order.serial} ${order.restart}`;
+      const task = taskOf(node, program.name, order);
       const last = completed.get(task);
       const excused = forgotten.has(task) && node.disk.launchesOf(program.name).get(last!)?.record.exit === undefined;
       if (last !== undefined && !excused) fail("completed once", `${program.name} has completed on ${node.name} and is started again as launch ${number}`);

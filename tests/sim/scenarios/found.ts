@@ -81,4 +81,7 @@ export const scenarios: readonly Scenario[] = [
   { seed: 14494, pause: 100, found: "an FTM had not got the answer with what it begins from when its daemon died; the next daemon's had nothing, and it ordered things in epoch 0" },
   { seed: 50213, found: "two nodes were apart and one of them took in a third; the other's FTM learnt of it with that table, and did not count it, watch it or greet it for seconds" },
   { seed: 14709, pause: 100, found: "nothing in the armors: a probe had lapsed in a careful daemon and its thread had not run yet; the checker looked for that on the disk" },
+  { seed: 10462, pause: 100, found: "a node had lost its table and held the only other one dead; it decided before that had answered, again and again, and each time ended the FTM there; later: one whose log was cut started a program while that of a later launch ran" },
+  { seed: 11153, pause: 100, found: "the same with nothing on record, which nobody can know: the checker excuses it; later: the same without damage, where the shim had been killed" },
+  { seed: 12076, pause: 100, found: "nothing in the armors: a node that knew of one other, and of one that had left, acted alone; the checker counted that one too" },
 ];
