@@ -5,7 +5,7 @@
  * @module
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import type { Generation } from "../../core/generation.ts";
+import { compareGenerations, type Generation } from "../../core/generation.ts";
 
 /** What is known when an armor starts. */
 export interface RestoreFacts {
@@ -28,12 +28,13 @@ export function restoredGeneration(facts: RestoreFacts): { readonly follows: boo
   const { follows, generation } = decide(facts);
   const { lost } = facts;
   // The daemon that has ordered this may have forgotten that it went on under another one.
-  const used = lost && lost.epoch === generation.epoch && lost.node === generation.node && lost.counter >= generation.counter;
-  return { follows, generation: used ? { ...generation, counter: lost.counter + 1 } : generation };
+  const used = lost !== undefined && compareGenerations(lost, generation) >= 0;
+  return { follows, generation: used ? { ...lost, counter: lost.counter + 1 } : generation };
 }
 
 function decide({ ordered, again, saved, complete, unsynced }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
-  const follows = saved !== undefined && saved.epoch === ordered.epoch && saved.node === ordered.node && saved.counter >= ordered.counter;
+  // A daemon that orders an older one has forgotten what it ordered since.
+  const follows = saved !== undefined && compareGenerations(saved, ordered) >= 0;
   // Something was there, perhaps of this very generation, and nothing of it can be read, or only what is older.
   const used = again || (saved === undefined && !complete);
   if (!follows) return { follows, generation: used ? { ...ordered, counter: ordered.counter + 1 } : ordered };

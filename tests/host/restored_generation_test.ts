@@ -34,6 +34,9 @@ describe("restoredGeneration", () => {
     expect([lost(2), lost(3), lost(7)]).toEqual([3, 4, 8]);
     expect(restoredGeneration({ ...facts, saved: { ...ordered, counter: 4 }, lost: { ...ordered, counter: 5 } })).toEqual({ follows: true, generation: { ...ordered, counter: 6 } });
     expect(restoredGeneration({ ...facts, lost: { ...ordered, epoch: 2, counter: 9 } }).generation.counter).toBe(3);
+    // Its daemon has forgotten later orders.
+    const later = { epoch: 4, node: "n0", counter: 9 };
+    expect(restoredGeneration({ ...facts, lost: later })).toEqual({ follows: false, generation: { ...later, counter: 10 } });
   });
 
   for (const { name, again = false, saved, complete, unsynced, follows, counter } of table) {
@@ -41,6 +44,13 @@ describe("restoredGeneration", () => {
       expect(restoredGeneration({ ordered, again, saved, complete, unsynced })).toEqual({ follows, generation: { ...ordered, counter } });
     });
   }
+});
+
+test("an armor whose daemon has forgotten that it was placed since goes on from where it was", () => {
+  const later = { epoch: 4, node: "n0", counter: 9 };
+  const facts = { ordered, again: false, saved: later, unsynced: false };
+  expect(restoredGeneration({ ...facts, complete: true })).toEqual({ follows: true, generation: later });
+  expect(restoredGeneration({ ...facts, complete: false })).toEqual({ follows: true, generation: { ...later, counter: 10 } });
 });
 
 test("ranInBoot() says whether the last mark was of this boot", () => {
