@@ -22,8 +22,8 @@ type Order = { readonly node: string; readonly placement: number; readonly gener
 type Volatile = {
   readonly orders: ReadonlyMap<ArmorId, Order>;
   readonly placements: number;
-  /** Armors that are ending for ever. */
-  readonly removing: readonly ArmorId[];
+  /** Armors that are ending for ever, with the placement that was told to. */
+  readonly removing: ReadonlyMap<ArmorId, number>;
   /** Among many nodes, when the next round may be: each looks at all of them. */
   readonly nextMs: number;
 };
@@ -64,7 +64,7 @@ export function recovery(self: string): Element {
     name: "recovery",
     version: 1,
     state: {},
-    volatile: () => ({ orders: new Map(), placements: 0, removing: [], nextMs: 0 }),
+    volatile: () => ({ orders: new Map(), placements: 0, removing: new Map(), nextMs: 0 }),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { epoch, cause, leader, durationMs } = thread.payload["begin"] as unknown as FtmBegin;
@@ -124,11 +124,13 @@ export function recovery(self: string): Element {
   function recoverOwn(thread: Recovering, epoch: Epoch, nodes: readonly NodeView[], armors: readonly RegisteredArmor[]): void {
     const table = thread.payload["table"] as { readonly [key: string]: Data };
     const { install, remove } = planOwnArmors({ nodes, armors, table, lastNode: (armor) => thread.volatile.orders.get(armor)?.node });
+    const anew = new Set<ArmorId>();
     for (const { armor, name, node, before, forgotten } of install) {
       // A node that was away has brought back the entry of an armor whose removal is under way: nothing of it stays, not even its generation.
-      const removed = thread.volatile.removing.includes(armor);
+      const removed = thread.volatile.removing.has(armor);
       const ordered = order(thread, epoch, node, "own", armor, removed ? undefined : before);
       const cause = removed ? "began anew, it was being removed" : "began anew, its node had forgotten it";
+      if (ordered) anew.add(armor);
       if (ordered && (forgotten || removed)) thread.event({ kind: "armor.rewound", subject: armor, name, node, cause });
     }
     for (const { armor, node } of remove) {
@@ -142,9 +144,13 @@ export function recovery(self: string): Element {
     if (Object.keys(change.set).length + change.unset.length > 0) {
       thread.send({ ops: [op("table.change"), op("table.commit")], payload: { change: change as unknown as Data }, lane: "system" });
     }
-    const ending = remove.map(({ armor }) => armor);
-    const ended = thread.volatile.removing.filter((id) => !ending.includes(id));
-    thread.setVolatile({ ...thread.volatile, removing: ending });
+    const removing = new Map(remove.map(({ armor, incarnation }) => [armor, incarnation.placement]));
+    // Wanted again, it is ended all the same: the order to do so is on its way, before any to begin anew.
+    for (const { armor, incarnation } of armors) {
+      if (thread.volatile.removing.get(armor) === incarnation.placement && !anew.has(armor)) removing.set(armor, incarnation.placement);
+    }
+    const ended = [...thread.volatile.removing.keys()].filter((id) => !removing.has(id));
+    thread.setVolatile({ ...thread.volatile, removing });
     if (ended.length === 0) return;
     for (const id of ended) {
       thread.forgetPeer(id);

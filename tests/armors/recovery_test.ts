@@ -50,8 +50,8 @@ test("an armor of one's own that is wanted again while it is being removed begin
   const nodes = [{ id: "b", name: "b", state: "alive", reported: true, elements: true }];
   const old = { epoch: 4, node: "A", counter: 4_001 };
   const present = { armor: "id-x", role: "own", node: "b", state: "recovering", generation: old, incarnation: { placement: 7, restart: 0 } };
-  const sent = (table: object, nowMs: number): Message[] => {
-    const payload = { nodes, armors: [present], table, epoch: { number: 4, node: "a" } } as unknown as Record<string, Data>;
+  const sent = (table: object, nowMs: number, state = "recovering"): Message[] => {
+    const payload = { nodes, armors: [{ ...present, state }], table, epoch: { number: 4, node: "a" } } as unknown as Record<string, Data>;
     const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload }, nowMs);
     return commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
   };
@@ -60,6 +60,8 @@ test("an armor of one's own that is wanted again while it is being removed begin
   const wanted = { "armor:x": { id: "id-x", name: "x", node: null }, "home:id-x": "b" };
   const installs = (messages: readonly Message[]): unknown[] =>
     messages.flatMap(({ payload }) => (payload["install"] ? [payload["install"] as unknown as { generation: unknown; armor: string }] : [])).filter(({ armor }) => armor === "id-x").map(({ generation }) => generation);
+  // As long as nothing is to be done about it, nothing is ordered; then its node may not have heard yet that it is to go.
+  expect(installs(sent(wanted, 1_000, "running"))).toEqual([]);
   const messages = sent(wanted, 1_001);
   const [generation] = installs(messages);
   expect(generation).not.toEqual(old);
