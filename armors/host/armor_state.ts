@@ -16,6 +16,9 @@ import { restoredGeneration } from "./restored_generation.ts";
 export interface ArmorState {
   readonly store: CheckpointStore | undefined;
   readonly restored: Restored | undefined;
+  /** What is wrong with it, in words; not `complete`: the armor does not have all that it had. */
+  readonly damage: readonly string[];
+  readonly complete: boolean;
   /** The checkpoint goes on under the ordered generation; otherwise the armor begins anew. */
   readonly follows: boolean;
   readonly generation: Generation;
@@ -32,7 +35,10 @@ export function openArmorState(kind: ArmorKind, machine: ArmorMachine, ordered: 
   const unsynced = store !== undefined && !machine.ranInThisBoot();
   const { follows, generation } = restoredGeneration({ ordered, again, saved, lost: restored?.lost, complete, unsynced });
   const renewed = saved !== undefined && compareGenerations(saved, generation) !== 0;
-  return { store, restored, follows, generation, renewed };
+  // It has written something before, and the power took it without a trace.
+  const gone = again && unsynced && saved === undefined && complete;
+  const damage = gone ? ["nothing of it is left since the machine has restarted"] : restored?.damage ?? [];
+  return { store, restored, damage, complete: complete && !gone, follows, generation, renewed };
 }
 
 /** @param given What it is made of besides, if it begins without a checkpoint. */

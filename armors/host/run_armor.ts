@@ -126,7 +126,7 @@ class RunningArmor {
     host.start({ bootId: machine.bootId }, state.restored?.snapshot === undefined);
     // As above, of one that begins anew. Not before its generation is in its checkpoint: the next life, should this one end early, has lost as much as this one.
     if (state.store) machine.markBoot();
-    const { damage = [], complete = true } = state.restored ?? {};
+    const { damage, complete } = state;
     if (damage.length > 0) host.local("checkpoint.restored", { damage: [...damage], complete });
     if (answer.begin) host.local("ftm.begin", { begin: answer.begin });
     this.#started = true;

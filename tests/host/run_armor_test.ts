@@ -12,6 +12,7 @@ import { ElementLoader } from "../../armors/host/element_loader.ts";
 import type { Register } from "../../armors/host/local_link.ts";
 import type { HeartbeatPort } from "../../transports/heartbeat_port.ts";
 import type { LinkHandlers } from "../../transports/frame_link.ts";
+import { openArmorState } from "../../armors/host/armor_state.ts";
 import { runArmor } from "../../armors/host/run_armor.ts";
 
 /** Start an execution armor, or an FTM, that finds this. @returns What it says first to its daemon; what it does on its disk, and the daemon's answer. */
@@ -80,6 +81,18 @@ test("after a restart of the machine the boot is marked when the next generation
   expect(done).toEqual(["snapshot of 1001", "mark", "register"]);
   await answered();
   expect(done.filter((word) => word.startsWith("snapshot"))).toEqual(["snapshot of 1001"]);
+});
+
+test("an armor of which a restart of the machine has left nothing says so; one that is started for the first time, or has never written anything, does not", () => {
+  const kind = { ...traitsOf("execution", "n1"), elements: () => executionArmor({ node: "n1" }) };
+  const found = (again: boolean, ranInThisBoot: boolean): unknown => {
+    const machine = { openStore: () => ({ restore: () => nothing }), ranInThisBoot: () => ranInThisBoot } as unknown as ArmorMachine;
+    const { damage, complete } = openArmorState(kind, machine, { epoch: 1, node: "n1", counter: 1_000 }, again);
+    return [damage.length, complete];
+  };
+  expect(found(true, false)).toEqual([1, false]);
+  expect(found(false, false)).toEqual([0, true]);
+  expect(found(true, true)).toEqual([0, true]);
 });
 
 test("an FTM whose daemon cannot say any more what it begins from ends, before it does anything", async () => {
