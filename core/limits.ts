@@ -102,6 +102,8 @@ export const timing = {
   pauseFromNodes: 10,
   viewPausePerNodeMs: 5,
   eventsPausePerNodeMs: 5,
+  /** Events that come so soon after the last ones are told together: where everything crashes at once, one by one they would fill outboxes. */
+  eventsPauseMs: 20,
   /** The same for nodes that join: each time everybody is told of all that have come meanwhile. */
   joinPausePerNodeMs: 1,
   /** The same for the rounds in which the FTM compares what is with what should be: a millisecond for so many nodes. */

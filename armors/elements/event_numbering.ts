@@ -16,7 +16,7 @@ import type { FtmBegin } from "./takeover.ts";
 type Volatile = {
   readonly epoch: Epoch;
   readonly next: number;
-  /** Numbered, but not told yet: among many nodes they are told together, now and then. */
+  /** Numbered, but not told yet: what comes soon after the last is told together. */
   readonly held: readonly DataRecord[];
   /** Threads that brought them: nobody may forget an event that has not been told. */
   readonly waiting: readonly string[];
@@ -83,7 +83,7 @@ export function eventNumbering(): Element {
         }));
         for (const field of ["nodes", "armors", "events"]) delete thread.payload[field];
         const now = { ...thread.volatile, next: next + events.length, held: [...held, ...events] };
-        const waitMs = toldAtMs + pauseAmongMany(nodes.length, timing.eventsPausePerNodeMs) - thread.nowMs;
+        const waitMs = toldAtMs + Math.max(timing.eventsPauseMs, pauseAmongMany(nodes.length, timing.eventsPausePerNodeMs)) - thread.nowMs;
         if (waitMs <= 0) return tell(thread, now, nodes);
         const key = thread.block({ kind: "wait", timeoutMs: toldWithinMs });
         thread.after("tell", waitMs, "events.tell");

@@ -34,8 +34,10 @@ test("the numbers of a thousand nodes are all of their epoch", () => {
   expect(numbers.every((number) => Math.floor(number / 2 ** 32) === 5)).toBe(true);
 });
 
-test("among many nodes events are told together, and whoever brought them hears only then that they are kept", () => {
-  const count = 100;
+test.each([
+  [2, 5, 1, 30],
+  [100, 10, 10, 600],
+])("events that come soon after the last are told together, to %i nodes; whoever brought them hears only then that they are kept", (count, events, everyMs, laterMs) => {
   const all = Array.from({ length: count }, (_, index) => ({ id: `n${index}`, name: `n${index}`, state: "alive" }));
   const recorded: number[] = [];
   const surroundings = element({
@@ -53,9 +55,9 @@ test("among many nodes events are told together, and whoever brought them hears 
   const step = (event: Parameters<Microkernel["step"]>[0], nowMs: number): void => {
     for (const { sent = [] } of kernel.step(event, nowMs).commits) for (const { body } of sent) told.push(((decode(body) as Message).payload["events"] as DataRecord[]).length);
   };
-  for (let nowMs = 1_000; nowMs < 1_100; nowMs += 10) step({ kind: "local", op: "record.ask", payload: { events: [{ kind: "one", node: "n1" }] } }, nowMs);
+  for (let nowMs = 1_000; nowMs < 1_000 + events * everyMs; nowMs += everyMs) step({ kind: "local", op: "record.ask", payload: { events: [{ kind: "one", node: "n1" }] } }, nowMs);
   expect([told.length, recorded]).toEqual([count, [1_000]]);
-  step({ kind: "tick" }, 1_600);
-  expect([told.length, recorded.length]).toEqual([2 * count, 10]);
-  expect(told.slice(count).every((events) => events === 9)).toBe(true);
+  step({ kind: "tick" }, 1_000 + laterMs);
+  expect([told.length, recorded.length]).toEqual([2 * count, events]);
+  expect(told.slice(count).every((together) => together === events - 1)).toBe(true);
 });

@@ -86,4 +86,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 12076, pause: 100, found: "nothing in the armors: a node that knew of one other, and of one that had left, acted alone; the checker counted that one too" },
   { seed: 80123, pause: 100, found: "an armor of one's own was wanted again while its removal was on its way, died then, and was ordered in the generation that its node had forgotten by the time it heard of it" },
   { seed: 90097, found: "an armor of one's own had lost all its files in a power cut, without a trace, and began anew without a word" },
+  { seed: 90770, found: "everything crashed again and again on eight nodes, and the FTM told each event alone: its outbox to a daemon that was away grew beyond what is usual" },
 ];
