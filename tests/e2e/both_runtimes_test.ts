@@ -50,13 +50,18 @@ async function whole(): Promise<Status> {
   }, boundMs);
 }
 
-/** Signal one process of each role; @returns once there are others, and all is whole. */
+/**
+ * Signal one process of each role; @returns once there are others, and all is whole. A daemon that is stopped before
+ * its guard has heard it once goes on instead: the execution armor wakes it before its time to start is over.
+ */
 async function replaced(node: Node, roles: readonly ProcessRole[], name: NodeJS.Signals, on: readonly Node[] = [node]): Promise<void> {
   const victims = await Promise.all(roles.map((role) => node.pid(role)));
+  const before = await lastEvent(bun);
+  const isWoken = async (): Promise<boolean> => name === "SIGSTOP" && (await eventsSince(bun, before)).some(({ kind, subject }) => kind === "armor.woken" && subject.startsWith("daemon@"));
   const startMs = performance.now();
   for (const victim of victims) signal(victim, name);
   const isReplaced = (role: ProcessRole): boolean => on.flatMap((one) => one.pids(role)).length === 1;
-  await waitFor(`a new ${roles} after ${name} on ${node.name}`, () => !victims.some(isLiving) && roles.every(isReplaced), boundMs);
+  await waitFor(`a new ${roles} after ${name} on ${node.name}`, async () => (!victims.some(isLiving) && roles.every(isReplaced)) || await isWoken(), boundMs);
   await whole();
   measured(`${name} of ${roles} of ${node.name}, all is whole again`, startMs);
 }
