@@ -57,6 +57,8 @@ export interface Hand {
   settle(): void;
 }
 
+/** Done before the commit of its message: a process that ends between commit and command does neither again. */
+const eventsStore = "events.store";
 /** Bytes in the log after which a snapshot is taken. */
 const snapshotAfterBytes = 4 * 1024 * 1024;
 
@@ -182,16 +184,20 @@ export class ArmorHost {
   #perform(effects: Effects): void {
     const { store, durability } = this.surroundings;
     // Before the commit that says they are dealt with: twice is better than not at all.
-    for (const { kind, args } of effects.commands) if (kind === "dead-letter") this.surroundings.deadLetter?.(args);
+    for (const command of effects.commands) {
+      if (command.kind === "dead-letter") this.surroundings.deadLetter?.(command.args);
+      // Who publishes an event does it once, and hears when the commit is safe; it is kept once by its origin.
+      if (command.kind === eventsStore) this.#command(command);
+    }
     if (store && effects.commits.length > 0) {
       store.append(effects.commits);
       if (durability === "disk") this.#syncing ||= this.#beginSync(store);
       if (store.logBytes > snapshotAfterBytes) store.writeSnapshot(this.kernel.snapshot());
     }
     this.#arm(effects.wakeAtMs);
-    const quick = effects.commands.filter(isHeartbeat);
-    for (const command of quick) this.#command(command);
-    const rest = quick.length > 0 ? { ...effects, commands: effects.commands.filter((command) => !isHeartbeat(command)) } : effects;
+    for (const command of effects.commands.filter(isHeartbeat)) this.#command(command);
+    const later = effects.commands.filter((command) => !isHeartbeat(command) && command.kind !== eventsStore);
+    const rest = later.length < effects.commands.length ? { ...effects, commands: later } : effects;
     if (this.#syncing) this.#held.push(rest);
     else this.#release(rest);
   }
