@@ -48,10 +48,12 @@ const empty: Volatile = { epoch: epochZero, next: 1, held: [], waiting: [], told
 function tell(thread: Thread<Volatile>, now: Volatile, nodes: readonly NodeView[]): void {
   const { held, waiting } = now;
   for (const { id, state } of nodes) {
-    if (state !== "alive" && state !== "suspect") continue;
+    // One that is to leave is told until it has: the FTM's own may be the only one left to keep them.
+    if (state === "failed" || state === "left") continue;
     thread.send({ ops: [op("events.publish", daemonOf(id))], payload: { events: held }, lane: "system" });
   }
   for (const key of waiting) thread.complete(key, { ok: true, value: null });
+  thread.cancel("tell");
   thread.setVolatile({ ...now, held: [], waiting: [], toldAtMs: thread.nowMs });
 }
 

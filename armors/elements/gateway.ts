@@ -39,6 +39,8 @@ function show(thread: Thread<Volatile>, view: View): void {
   const nodes = Object.fromEntries(view.nodes.map(({ id, address }) => [id, address]));
   const armors: Record<string, string> = {};
   for (const { armor, node } of view.armors) if (!armor.includes("@") && node !== "") armors[armor] = node;
+  // Where the FTM is it announces itself; it may send a view before it has heard of its own process.
+  delete armors["ftm"];
   thread.command({ kind: "routes.nodes", args: { nodes } });
   thread.command({ kind: "routes.armors", args: { armors } });
   thread.payload["addresses"] = nodes;

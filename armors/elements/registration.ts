@@ -99,10 +99,10 @@ export function registration(self: string): Element {
     const armors = new Map(thread.volatile.armors);
     for (const [id, { node: at }] of armors) if (at === node) armors.delete(id);
     for (const report of reports) {
+      // This FTM is the one of its own node; what another node says is of one before, or of the other side of a partition.
+      if (report.armor === "ftm" && node !== self) continue;
       const other = armors.get(report.armor);
-      // Two sides may have come to the same number: this FTM is the one of its own node.
-      const later = other && (report.armor === "ftm" ? other.node === self : other.incarnation.placement > report.incarnation.placement);
-      if (later) continue;
+      if (other && other.incarnation.placement > report.incarnation.placement) continue;
       armors.set(report.armor, { ...report, node });
     }
     thread.setVolatile({ ...thread.volatile, armors });

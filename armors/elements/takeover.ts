@@ -57,6 +57,8 @@ export type FtmBegin = {
 };
 
 type Attempt = {
+  /** Names its poll: an answer to a life before this one says what was true then. */
+  readonly round: string;
   readonly request: TakeoverRequest;
   readonly epoch: Epoch;
   readonly startedMs: number;
@@ -79,12 +81,12 @@ const pollAgainMs = 100;
 /** @param node Node of the armor that leads. */
 export function takeover(node: string): Element {
   const begin = (thread: Leading, request: TakeoverRequest): void => {
-    const round = thread.volatile.tries + 1;
+    const round = thread.random.bytes(8).toHex();
     const epoch = { number: request.seen.number + 1, node };
     const empty = { polled: {}, reports: {}, refused: {}, preparing: false, installed: false };
-    const attempt: Attempt = { request, epoch, startedMs: thread.nowMs, ...empty };
+    const attempt: Attempt = { round, request, epoch, startedMs: thread.nowMs, ...empty };
     ask(thread, request.nodes, "epoch.poll", "takeover.polled", { gone: request.gone, round });
-    thread.setVolatile({ ...thread.volatile, attempt, next: null, tries: round });
+    thread.setVolatile({ ...thread.volatile, attempt, next: null, tries: thread.volatile.tries + 1 });
     thread.after("decide", request.patient ? timing.coldStartWaitMs : timing.takeoverGatherMs, "takeover.decide");
   };
 
@@ -168,9 +170,9 @@ export function takeover(node: string): Element {
         begin(thread, thread.payload["takeover"] as TakeoverRequest);
       },
       "takeover.polled": (_state, thread) => {
-        const { attempt, tries } = thread.volatile;
-        const { vote, round, node: voter } = thread.payload as unknown as { vote: Vote; round: number; node: string };
-        if (!attempt || attempt.preparing || round !== tries) return;
+        const { attempt } = thread.volatile;
+        const { vote, round, node: voter } = thread.payload as unknown as { vote: Vote; round: string; node: string };
+        if (!attempt || attempt.preparing || round !== attempt.round) return;
         const next = { ...attempt, polled: { ...attempt.polled, [voter]: vote } };
         thread.setVolatile({ ...thread.volatile, attempt: next });
         if (isOver(next, next.polled, isWilling(next) || isHeard(next))) thread.insert(op("takeover.decide"));

@@ -221,8 +221,9 @@ export class ArmorHost {
 
   #release(effects: Effects): void {
     const { send } = this.surroundings;
-    for (const frame of effects.sends) send(frame);
+    // First, so that who takes an answer has usually committed what it answers as handled: after a restart it is not asked again.
     for (const frame of effects.acks) send(frame);
+    for (const frame of effects.sends) send(frame);
     for (const work of effects.work) {
       if (this.kernel.caution && this.#working) this.#works.push(work);
       else this.#work(work);

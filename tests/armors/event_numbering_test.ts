@@ -61,3 +61,12 @@ test.each([
   expect([told.length, recorded.length]).toEqual([2 * count, events]);
   expect(told.slice(count).every((together) => together === events - 1)).toBe(true);
 });
+
+test("a node that is to leave is told until it has left: it may be the only one in reach, and the events its own", () => {
+  const all = ["alive", "suspect", "draining", "failed", "left"].map((state) => ({ id: state, name: state, state }));
+  const nodes = element({ name: "nodes", version: 1, state: {}, handlers: { "nodes.read": (_state, thread) => void (thread.payload["nodes"] = all) } });
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 1, node: "a", counter: 0 }, elements: [eventNumbering(), nodes], random: seededRandom(1) });
+  const { commits } = kernel.step({ kind: "local", op: "events.record", payload: { events: [{ kind: "one", node: "draining" }] } }, 1_000);
+  const told = commits.flatMap(({ sent = [] }) => sent).map(({ body }) => (decode(body) as Message).to);
+  expect(told).toEqual(["daemon@alive", "daemon@suspect", "daemon@draining"]);
+});

@@ -118,7 +118,8 @@ describe("a takeover of three nodes", () => {
     const request = { cause: "silent", nodes: ["a", "b", "c"], seen: { number: 1, node: "a" }, from: "", gone: null, dead: [], patient: false, avoid: [] };
     step("takeover.begin", { takeover: request as unknown as Data });
     const promised = (number: number): Vote => ({ promised: true, epoch: { number, node: "a" } });
-    for (const voter of ["a", "b", "c"]) step("takeover.polled", { vote: promised(1) as unknown as Data, round: 1, node: voter });
+    const { round } = sent.find(({ ops }) => ops[0]?.name === "epoch.poll")!.payload;
+    for (const voter of ["a", "b", "c"]) step("takeover.polled", { vote: promised(1) as unknown as Data, round: round!, node: voter });
     const epoch = sent.find(({ ops }) => ops[0]?.name === "epoch.prepare")!.payload["epoch"] as DataRecord;
     for (const [voter, copy] of Object.entries(tables)) {
       const report = { node: voter, armors: [], table: copy, allowElements: false };

@@ -145,8 +145,10 @@ test("a daemon that refuses an order because of a higher promise is asked for it
   expect(ftm.refused("execution@b", "stale-epoch")).toEqual([]);
 });
 
-test("another FTM of the same number is not taken for this one, also when it ends", () => {
+test("another FTM, of one number or one before, is not taken for this one, whoever speaks first and also when it ends", () => {
   const ftm = begin();
+  ftm.told("b", ["ftm"]);
+  expect(ftm.nodeOf("ftm")).toBeUndefined();
   ftm.told("a", ["ftm"]);
   ftm.told("b", ["ftm"]);
   expect(ftm.nodeOf("ftm")).toBe("a");

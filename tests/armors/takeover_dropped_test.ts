@@ -15,8 +15,15 @@ function leader(gone: Data = null) {
   const kernel = new Microkernel({ armor: "daemon@a", generation: { epoch: 0, node: "a", counter: 0 }, elements: [takeover("a")], random: seededRandom(1) });
   let nowMs = 1_000;
   const asked: string[] = [];
+  let round: Data = null;
   const take = ({ commits }: Effects): void => {
-    for (const { sent = [] } of commits) for (const { body } of sent) asked.push((decode(body) as Message).ops[0]!.name);
+    for (const { sent = [] } of commits) {
+      for (const { body } of sent) {
+        const { ops, payload } = decode(body) as Message;
+        asked.push(ops[0]!.name);
+        if (ops[0]!.name === "epoch.poll") round = payload["round"]!;
+      }
+    }
   };
   const local = (op: string, payload: { [field: string]: Data }): void => take(kernel.step({ kind: "local", op, payload }, nowMs));
   take(kernel.step({ kind: "start", payload: {} }, nowMs));
@@ -30,7 +37,7 @@ function leader(gone: Data = null) {
     },
     wait: (milliseconds: number) => take(kernel.step({ kind: "tick" }, nowMs += milliseconds)),
     heard: () => local("liveness.changed", { changes: [{ id: "ftm", liveness: "alive", silentMs: 0 }] }),
-    polled: (node: string) => local("takeover.polled", { node, round: 1, vote: { promised: true, epoch: ftm } }),
+    polled: (node: string) => local("takeover.polled", { node, round, vote: { promised: true, epoch: ftm } }),
   };
 }
 

@@ -124,9 +124,11 @@ function against({ polled, asked, gone = null }: { readonly polled: readonly Vot
     network.add(`daemon@${node}`, node === "a" ? [takeover("a"), world] : [world]);
   }
   const request: TakeoverRequest = { cause: "silent", nodes: ["a", "b"], seen: epoch, from: "a", gone, dead: [], patient: false, avoid: [] };
-  network.local("daemon@a", "takeover.begin", { takeover: request as unknown as Data });
+  const begin = (): void => network.local("daemon@a", "takeover.begin", { takeover: request as unknown as Data });
+  begin();
   return {
     network,
+    begin,
     /** Epochs of the FTMs that were installed so far. */
     installed: (): number[] => [...new Set(installed)],
     pollsOfB: (): number => polls.filter((one) => one === "b").length,
@@ -153,6 +155,18 @@ test("a daemon that hears the FTM is believed after five polls", () => {
   network.advance(10_000);
   expect(installed()).toEqual([]);
   expect(pollsOfB()).toBe(5);
+});
+
+test("what was answered to a poll of a life before is no answer: an FTM whose process is gone is replaced", () => {
+  const { network, begin, installed } = against({ polled: [hears, willing], gone: epoch });
+  for (const pair of ["daemon@a daemon@b", "daemon@b daemon@a"]) network.cut.add(pair);
+  network.advance(10);
+  network.crashAfter("daemon@a", 0);
+  network.restart("daemon@a");
+  network.cut.clear();
+  begin();
+  network.advance(1_000);
+  expect(installed().length).toBe(1);
 });
 
 test("each FTM that does not announce itself in time has a more patient successor, until one does", () => {

@@ -179,3 +179,12 @@ test("a daemon reports what it was shown of the nodes that are to be absent, and
   expect(report(["b"])).toEqual({ node: "a", shown: { epoch, number: 3, instances: [instances[1]!] } });
   expect(report([])).toEqual({ node: "a" });
 });
+
+test("a view tells where armors are that move, but for the FTM: it may send one before it has heard of its own process", () => {
+  const others = element({ name: "others", version: 1, state: {}, handlers: { "heartbeat.located": () => {} } });
+  const kernel = new Microkernel({ armor: "daemon@a", generation: { epoch: 2, node: "a", counter: 0 }, elements: [gateway(), others], random: seededRandom(1) });
+  const armors = ["ftm", "heartbeat", "execution@b"].map((armor) => ({ ...running(armor, 1), node: "b" }));
+  const given = { epoch, number: 3, stale: false, nodes: [], armors, names: {}, applications: [] };
+  const { commands } = kernel.step({ kind: "local", op: "view.update", payload: { view: given as unknown as Data } }, 1_000);
+  expect(commands.find(({ kind }) => kind === "routes.armors")?.args).toEqual({ armors: { heartbeat: "b" } });
+});

@@ -254,7 +254,7 @@ export class KernelNetwork {
         for (const { body } of record.sent ?? []) this.#collect(armor.id, decode(body) as Message);
         for (const continuation of Object.values(record.continuations ?? {})) if (continuation) this.#collect(armor.id, continuation.message);
       }),
-      ...[...sends, ...acks].map((frame) => () => this.#transmit(frame)),
+      ...[...acks, ...sends].map((frame) => () => this.#transmit(frame)),
       ...work.map((request) => () => this.#startWork(armor, request)),
       ...commands.map((command) => () => this.#command(armor.id, decode(encodePlain(command)) as HostCommand)),
     ];

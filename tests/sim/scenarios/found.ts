@@ -38,7 +38,7 @@ export const scenarios: readonly Scenario[] = [
   { seed: 44, found: "the connection to the FTM's own node closed; the FTM had that node probed once a second for ever, for it never polls it itself" },
   { seed: 560, found: "a daemon stopped by SIGTERM while the FTM was away; the answer to its farewell came to its successor, which ended" },
   { seed: 17, found: "a node that had left was started again when the FTM had moved; it asked at the old place for ever, and nobody told it" },
-  { seed: 643, found: "a daemon crashed while its node ended; its successor joined again, was hit by the order to end and left a failed member behind" },
+  { seed: 643, found: "a daemon crashed while its node ended; its successor joined again, was hit by the order to end and left a failed member behind; later: a manager alone on a node that was to leave told nobody of a job's completion" },
   { seed: 624, found: "a node that was to leave got the FTM when no other was up; nobody took the FTM over later, and it drained for ever" },
   { seed: 661, found: "a slow way and a closed connection: the FTM called a node failed of which it had missed no reply, and nothing called it alive again" },
   { seed: 57, found: "a refused stop stayed in a daemon's outbox without its deadline; after a power cut the next FTM stopped what had been submitted since" },
@@ -87,4 +87,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 80123, pause: 100, found: "an armor of one's own was wanted again while its removal was on its way, died then, and was ordered in the generation that its node had forgotten by the time it heard of it" },
   { seed: 90097, found: "an armor of one's own had lost all its files in a power cut, without a trace, and began anew without a word" },
   { seed: 90770, found: "everything crashed again and again on eight nodes, and the FTM told each event alone: its outbox to a daemon that was away grew beyond what is usual" },
+  { seed: 143, found: "an operator's request was refused, its daemon died before it had the acknowledgement in a commit, and asked the next FTM again, which carried it out; see tests/host/effects_order_test.ts" },
+  { seed: 126, found: "a daemon whose FTM was gone took the answer to a poll of its life before for one to its own, and let the takeover be for ever; see tests/armors/takeover_test.ts" },
 ];
