@@ -13,6 +13,7 @@ import { limits, timing } from "./limits.ts";
 import type { Lane, Message } from "./message.ts";
 import type { ArmorId } from "./micro_operation.ts";
 import type { RandomSource } from "./random.ts";
+import { keptFields } from "./outbox.ts";
 import { ReliableChannel } from "./reliable_channel.ts";
 
 /** Whose channels they are. */
@@ -20,6 +21,8 @@ export interface ChannelsOptions {
   readonly armor: ArmorId;
   readonly generation: Generation;
   readonly random: RandomSource;
+  /** The boot whose clock the armor is told. */
+  readonly boot: string | undefined;
   /** The armor begins anew: no peer can know it. */
   readonly fresh: boolean;
   /** What a checkpoint holds. */
@@ -57,7 +60,7 @@ export class Channels {
 
   /** The armor starts: what a checkpoint brought has its deadline still, and without one its time anew. */
   begin(nowMs: number): void {
-    for (const channel of this.#channels.values()) channel.begin(nowMs, (body) => waitMs(decode(body) as Message));
+    for (const channel of this.#channels.values()) channel.begin(nowMs, this.#options.boot, (body) => waitMs(decode(body) as Message));
   }
 
   /** All, as a snapshot keeps them. */
@@ -108,9 +111,9 @@ export class Channels {
     if (channel.room(lane) === 0) return false;
     if (channel.dirty === "agreement") this.stageAgreement(draft, channel);
     const forMs = waitMs(message);
-    const sequence = channel.enqueue(lane, body, forMs === undefined ? undefined : nowMs + forMs, message.deadlineMs !== undefined);
-    const deadline = message.deadlineMs === undefined ? {} : { deadlineAtMs: nowMs + message.deadlineMs };
-    (draft.sent ??= []).push({ peer, lane, sequence, body, ...deadline });
+    const kept = message.deadlineMs === undefined ? undefined : { atMs: nowMs + message.deadlineMs, boot: this.#options.boot };
+    const sequence = channel.enqueue(lane, body, forMs === undefined ? undefined : nowMs + forMs, kept);
+    (draft.sent ??= []).push({ peer, lane, sequence, body, ...keptFields(kept) });
     return true;
   }
 

@@ -32,6 +32,8 @@ export interface OutboxEntry {
   readonly body: Uint8Array;
   /** When its deadline passes, by the clock of the boot in which it was sent; after another boot it counts as passed. */
   readonly deadlineAtMs?: number;
+  /** That boot; absent where the armor was not told. */
+  readonly boot?: string;
 }
 
 /** A number for each lane. */

@@ -40,6 +40,8 @@ export interface MicrokernelOptions {
   readonly random: RandomSource;
   /** Armor whose `events.note` takes this armor's events. */
   readonly eventSink?: ArmorId;
+  /** Identity of the boot whose clock it is told; a deadline of another boot has passed. */
+  readonly boot?: string;
   /** What a checkpoint holds. */
   readonly restored?: { readonly snapshot: Snapshot; readonly records: readonly CommitRecord[] };
   /** Told about every failed segment; texts of engines stay there. */
@@ -85,7 +87,7 @@ export class Microkernel {
 
   /** @throws {CheckpointError} If the checkpoint's format is not ours. */
   constructor(options: MicrokernelOptions) {
-    const { armor, generation, elements, random, restored, eventSink } = options;
+    const { armor, generation, elements, random, restored, eventSink, boot } = options;
     this.#options = options;
     this.armor = armor;
     this.generation = generation;
@@ -93,7 +95,7 @@ export class Microkernel {
     for (const record of restored?.records ?? []) durable!.apply(record);
     this.#elements = new LiveElements(elements, durable);
     this.#continuations = new Continuations(durable?.continuations);
-    this.#channels = new Channels({ armor, generation, random, fresh: !durable, ...(durable && { saved: durable.channels.values() }) });
+    this.#channels = new Channels({ armor, generation, random, boot, fresh: !durable, ...(durable && { saved: durable.channels.values() }) });
     this.#messages = new MessageMaker(armor, generation, eventSink);
     if (!durable) return;
     this.#commit = durable.commit;

@@ -5,23 +5,31 @@
  *
  * @module
  */
+import type { OutboxEntry } from "./checkpoint.ts";
 import { invariant } from "./invariant.ts";
 import { limits } from "./limits.ts";
+
+/** A deadline that outlives the process. */
+export interface KeptDeadline {
+  /** By the clock of this boot. */
+  readonly atMs: number;
+  readonly boot: string | undefined;
+}
 
 /** A message that waits, with what is lost on restart. */
 export interface Waiting {
   sequence: number;
   readonly body: Uint8Array;
   deadlineAtMs: number | undefined;
-  /** Its sender's deadline, which outlives the process; the others are as long as a receiver may take. */
-  readonly keptAtMs: number | undefined;
+  /** Its sender's deadline; the others are as long as a receiver may take. */
+  readonly kept: KeptDeadline | undefined;
 }
 
 /** What a checkpoint holds of an outbox. */
 export interface SavedOutbox {
   readonly next: number;
   readonly acked: number;
-  readonly waiting: readonly Pick<Waiting, "sequence" | "body" | "keptAtMs">[];
+  readonly waiting: readonly Pick<Waiting, "sequence" | "body" | "kept">[];
   /** Its state went back: anything may have left. */
   readonly rewound: boolean;
 }
@@ -76,8 +84,8 @@ export class Outbox {
     if (!saved) return;
     this.#next = saved.next;
     this.#acked = this.#savedAcked = saved.acked;
-    for (const { sequence, body, keptAtMs } of saved.waiting) {
-      this.#waiting.push({ sequence, body, deadlineAtMs: undefined, keptAtMs });
+    for (const { sequence, body, kept } of saved.waiting) {
+      this.#waiting.push({ sequence, body, deadlineAtMs: undefined, kept });
       // Beyond what may leave ahead of a commit, under numbers that still hold, it is certain that nothing has left.
       if (saved.rewound || sequence <= saved.acked + aheadMax) this.#transmitted += 1;
     }
@@ -124,24 +132,25 @@ export class Outbox {
   }
 
   /**
-   * Restored messages have their deadline still; it has passed if there is more left than there ever was: the clock is
-   * of another boot. Those without one have their time anew. `waitMs`: of a message.
+   * Restored messages have their deadline still; one of another boot has passed, whatever the clock of this one says.
+   * Those without one have their time anew. `waitMs`: of a message.
    */
-  begin(nowMs: number, waitMs: (body: Uint8Array) => number | undefined): void {
+  begin(nowMs: number, boot: string | undefined, waitMs: (body: Uint8Array) => number | undefined): void {
     for (const entry of this.#waiting) {
       const ms = waitMs(entry.body);
       if (ms === undefined) continue;
-      const leftMs = (entry.keptAtMs ?? nowMs + ms) - nowMs;
-      entry.deadlineAtMs = leftMs > ms ? nowMs - 1 : nowMs + leftMs;
+      const leftMs = (entry.kept?.atMs ?? nowMs + ms) - nowMs;
+      const passed = entry.kept !== undefined && (entry.kept.boot !== boot || leftMs > ms);
+      entry.deadlineAtMs = passed ? nowMs - 1 : nowMs + leftMs;
       this.#deadlineAtMs = Math.min(this.#deadlineAtMs, entry.deadlineAtMs);
     }
   }
 
-  /** Take a message; the caller has checked {@link room}. `kept`: its deadline outlives the process. @returns Its number. */
-  enqueue(body: Uint8Array, deadlineAtMs: number | undefined, kept: boolean): number {
+  /** Take a message; the caller has checked {@link room}. @returns Its number. */
+  enqueue(body: Uint8Array, deadlineAtMs: number | undefined, kept: KeptDeadline | undefined): number {
     invariant(this.room > 0, "an outbox overflows");
     const sequence = this.#next++;
-    this.#waiting.push({ sequence, body, deadlineAtMs, keptAtMs: kept ? deadlineAtMs : undefined });
+    this.#waiting.push({ sequence, body, deadlineAtMs, kept });
     if (deadlineAtMs !== undefined) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, deadlineAtMs);
     return sequence;
   }
@@ -225,4 +234,9 @@ export class Outbox {
     this.#waiting = waiting;
     this.#next = mark + 1 + waiting.length;
   }
+}
+
+/** As a checkpoint holds it. */
+export function keptFields(kept: KeptDeadline | undefined): Pick<OutboxEntry, "deadlineAtMs" | "boot"> {
+  return kept ? { deadlineAtMs: kept.atMs, ...(kept.boot !== undefined && { boot: kept.boot }) } : {};
 }

@@ -19,7 +19,7 @@ import { Inbox } from "./inbox.ts";
 import { limits } from "./limits.ts";
 import { type Lane, lanes } from "./message.ts";
 import type { ArmorId } from "./micro_operation.ts";
-import { Outbox } from "./outbox.ts";
+import { type KeptDeadline, keptFields, Outbox } from "./outbox.ts";
 
 /** What a received frame means to the microkernel. */
 export type Received =
@@ -96,13 +96,13 @@ export class ReliableChannel {
 
   #restore(lane: Lane, saved: ChannelSnapshot | undefined): Outbox {
     if (!saved) return new Outbox();
-    const waiting = saved.outbox.filter((entry) => entry.lane === lane).map(({ sequence, body, deadlineAtMs: keptAtMs }) => ({ sequence, body, keptAtMs }));
+    const waiting = saved.outbox.filter((entry) => entry.lane === lane).map(({ sequence, body, deadlineAtMs: atMs, boot }) => ({ sequence, body, kept: atMs === undefined ? undefined : { atMs, boot } }));
     return new Outbox({ next: saved.next[lane], acked: saved.acked[lane], waiting, rewound: this.#rewoundAt !== undefined });
   }
 
   /** The armor starts: what was restored has its deadline still, see {@link Outbox.begin}. `waitMs`: of a message. */
-  begin(nowMs: number, waitMs: (body: Uint8Array) => number | undefined): void {
-    for (const lane of lanes) this.#outbox[lane].begin(nowMs, waitMs);
+  begin(nowMs: number, boot: string | undefined, waitMs: (body: Uint8Array) => number | undefined): void {
+    for (const lane of lanes) this.#outbox[lane].begin(nowMs, boot, waitMs);
   }
 
   /** Messages the lane can still take. */
@@ -115,8 +115,8 @@ export class ReliableChannel {
     return this.#outbox.system.waiting.length > 0 || this.#outbox.user.waiting.length > 0;
   }
 
-  /** Queue an encoded message; the caller has checked {@link room}. `kept`: its deadline outlives the process. @returns Its number. */
-  enqueue(lane: Lane, body: Uint8Array, deadlineAtMs: number | undefined, kept = false): number {
+  /** Queue an encoded message; the caller has checked {@link room}. @returns Its number. */
+  enqueue(lane: Lane, body: Uint8Array, deadlineAtMs: number | undefined, kept?: KeptDeadline): number {
     return this.#outbox[lane].enqueue(body, deadlineAtMs, kept);
   }
 
@@ -247,7 +247,7 @@ export class ReliableChannel {
   /** The durable part. */
   snapshot(): ChannelSnapshot {
     const outbox: OutboxEntry[] = lanes.flatMap((lane) =>
-      this.#outbox[lane].waiting.map(({ sequence, body, keptAtMs }) => ({ lane, sequence, body, ...(keptAtMs !== undefined && { deadlineAtMs: keptAtMs }) }))
+      this.#outbox[lane].waiting.map(({ sequence, body, kept }) => ({ lane, sequence, body, ...keptFields(kept) }))
     );
     const { inbound, marks, heardSeries } = this.#inbox;
     return {

@@ -57,6 +57,7 @@ export async function makeKernel(
     elements,
     random: machine.random,
     eventSink: daemonOf(machine.node),
+    boot: machine.bootId,
     diagnose: ({ op, element, code, error }) => machine.log(`${op} at ${element || "no element"}: ${code}: ${describeError(error)}`),
     ...(follows && restored?.snapshot && { restored: { snapshot: restored.snapshot, records: restored.records } }),
   });

@@ -58,6 +58,7 @@ export async function openDaemonState(machine: DaemonMachine, options: DaemonOpt
     elements: await machine.loader.compose(builtIn, restored),
     random: machine.random,
     eventSink: armor,
+    boot: machine.bootId,
     diagnose: ({ op, element, code, error }) => machine.log(`${op} at ${element || "no element"}: ${code}: ${error instanceof Error ? error.stack : String(error)}`),
     ...(snapshot && { restored: { snapshot, records } }),
   });

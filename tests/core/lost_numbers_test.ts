@@ -15,8 +15,8 @@ const texts = (bodies: readonly Uint8Array[]): string[] => bodies.map((one) => n
 function ends() {
   const sender = new ReliableChannel("a", "b", generation(0), 1);
   const receiver = new ReliableChannel("b", "a", generation(0), 1);
-  sender.enqueue("system", body("first"), 100, true);
-  sender.enqueue("system", body("second"), 10_000, true);
+  sender.enqueue("system", body("first"), 100, { atMs: 100, boot: "x" });
+  sender.enqueue("system", body("second"), 10_000, { atMs: 10_000, boot: "x" });
   return { sender, receiver, saved: sender.snapshot() };
 }
 
@@ -38,7 +38,7 @@ function speak(sender: ReliableChannel, receiver: ReliableChannel, nowMs: number
 
 function restored(saved: ChannelSnapshot, nowMs: number): ReliableChannel {
   const channel = new ReliableChannel("a", "b", generation(1), 50, saved);
-  channel.begin(nowMs, () => 10_000);
+  channel.begin(nowMs, "x", () => 10_000);
   return channel;
 }
 

@@ -65,6 +65,8 @@ type Happening = { readonly atMs: number; readonly order: number; readonly run: 
 /** Armors, wires and a clock. */
 export class KernelNetwork {
   nowMs = 1_000;
+  /** Identity of the boot of this clock. */
+  boot = "boot-1";
   faults: NetworkFaults = kindNetwork;
   readonly armors = new Map<string, SimulatedArmor>();
   /** Every event ever committed, by whom. */
@@ -217,6 +219,7 @@ export class KernelNetwork {
       generation: armor.generation,
       elements: armor.elements(armor.store.folded),
       random: seededRandom(this.random.below(2 ** 31)),
+      boot: this.boot,
       ...(sink !== undefined && { eventSink: sink }),
       diagnose: (diagnostic) => void this.diagnostics.push({ armor: armor.id, diagnostic }),
       ...(armor.store.empty ? {} : { restored: armor.store.restore() }),

@@ -89,4 +89,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 90770, found: "everything crashed again and again on eight nodes, and the FTM told each event alone: its outbox to a daemon that was away grew beyond what is usual" },
   { seed: 143, found: "an operator's request was refused, its daemon died before it had the acknowledgement in a commit, and asked the next FTM again, which carried it out; see tests/host/effects_order_test.ts" },
   { seed: 126, found: "a daemon whose FTM was gone took the answer to a poll of its life before for one to its own, and let the takeover be for ever; see tests/armors/takeover_test.ts" },
+  { seed: 100024, pause: 100, found: "an operator's request was hours late by the clock and in time by that of a later boot, and was carried out after those that had been acknowledged meanwhile; see tests/core/delivery_test.ts" },
 ];
