@@ -51,12 +51,16 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
     thread.setVolatile({ ...thread.volatile, live: { ...thread.volatile.live, [armor]: { ...before, ...live } } });
   };
 
+  const awaitRegistration = (thread: Local, armor: ArmorId): void => {
+    const withinMs = patienceMs(timing.registerWithinMs, thread.volatile.live[armor]?.late ?? 0, timing.registerWithinMsMax);
+    thread.after(`register ${armor}`, withinMs, "armor.register-late", { armor, withinMs, dueMs: thread.nowMs + withinMs });
+  };
+
   const spawn = (thread: Local, kept: Kept, reset = false): Kept => {
     const { armor, role, incarnation, generation } = kept;
     thread.command({ kind: "armor.spawn", args: { armor, role, incarnation, generation, process: kept.process, reset } });
     setLive(thread, armor, { state: "starting", elements: null });
-    const { late } = thread.volatile.live[armor]!;
-    thread.after(`register ${armor}`, patienceMs(timing.registerWithinMs, late, timing.registerWithinMsMax), "armor.register-late", { armor });
+    awaitRegistration(thread, armor);
     return { ...kept, process: null };
   };
 
@@ -94,7 +98,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
           // Most likely it runs, and only has to find its new daemon: nobody may start another meanwhile.
           live[armor] = unseen;
           thread.command({ kind: "process.watch", args: { armor, role, process } });
-          thread.after(`register ${armor}`, timing.registerWithinMs, "armor.register-late", { armor });
+          awaitRegistration(thread, armor);
         }
         thread.setVolatile({ ...thread.volatile, live, self: (thread.payload["self"] ?? null) as ArmorReport | null });
         const self = thread.payload["self"] as ArmorReport | undefined;
@@ -189,9 +193,11 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
       },
       "armor.gone": (state, thread) => lost(state, thread),
       "armor.register-late": (state, thread) => {
-        const armor = thread.payload["armor"] as ArmorId;
+        const { armor, withinMs, dueMs } = thread.payload as { armor: ArmorId; withinMs: number; dueMs: number };
         const kept = state[armor];
         if (!kept || thread.volatile.live[armor]?.state === "running") return;
+        // This loop was late, or the machine slept: the armor may just have been started, and cannot have been heard.
+        if ((thread.nowMs - dueMs) * 2 > withinMs) return awaitRegistration(thread, armor);
         if (armor === "ftm" && kept.process === null) {
           // Not started again in its epoch, whether its start is still under way or nobody has said yet that it is gone.
           thread.command({ kind: "armor.end", args: { armor, process: null } });

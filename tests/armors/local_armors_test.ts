@@ -57,7 +57,7 @@ test("an FTM that is gone after a restart of its daemon is never started again i
   const kernel = new Microkernel({ ...options, elements, restored: { snapshot: before.snapshot(), records: [] } });
   kernel.step({ kind: "start", payload: {} }, 1_000);
   kernel.step({ kind: "local", op: "armor.gone", payload: { armor: "ftm", process: null, cause: "found dead" } }, 1_000);
-  const { commands } = kernel.step({ kind: "tick" }, 1_000 + 10 * timing.registerWithinMs);
+  const commands = Array.from({ length: 100 }, (_, tick) => kernel.step({ kind: "tick" }, 1_000 + (tick + 1) * timing.registerWithinMs / 10).commands).flat();
   expect(commands.map(({ kind }) => kind)).not.toContain("armor.spawn");
 });
 
@@ -106,6 +106,18 @@ test("an armor that needs longer than others to start gets it in the end, and th
   local("armor.gone", { armor: "execution@a", process, cause: "status 70" });
   until("armor.spawn");
   expect(killedAfterMs()).toBe(5_000);
+});
+
+test("a daemon that was late itself, or slept with its machine, accuses nobody of not having registered", () => {
+  const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@b" });
+  const at = (nowMs: number): string[] => kernel.step({ kind: "tick" }, nowMs).commands.map(({ kind }) => kind);
+  kernel.step({ kind: "start", payload: {} }, 0);
+  kernel.step({ kind: "local", op: "armor.install", payload: { install: { armor: "execution@a", role: "execution", placement: 2, generation, begin: null } } }, 0);
+  kernel.step({ kind: "local", op: "armor.spawned", payload: { armor: "execution@a", process: process as unknown as Data } }, 10);
+  const wokenMs = 20 * timing.registerWithinMs;
+  expect(at(wokenMs)).not.toContain("process.kill");
+  expect(at(wokenMs + timing.registerWithinMs - 1)).not.toContain("process.kill");
+  expect(at(wokenMs + timing.registerWithinMs)).toContain("process.kill");
 });
 
 test("an armor that went on under a later generation than its FTM knows of is ordered in that one, or its numbers would be used twice", () => {
