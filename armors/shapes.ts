@@ -140,6 +140,8 @@ export type InstanceReport = {
   readonly state: InstanceState;
   readonly pid: number | null;
   readonly restarts: number;
+  /** Counts how often it was started, or was to be, in this placement. */
+  readonly launch: number;
   /** Restarts by operators that it has taken: what it says is about the run after them. */
   readonly restart: number;
   /** The restart policy gave up on this node for now. */

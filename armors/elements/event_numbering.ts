@@ -25,6 +25,8 @@ type Volatile = {
 
 /** Until then they have been told. */
 const toldWithinMs = 60_000;
+/** So many do not wait any longer: where daemons died again and again without an FTM, each life has sent what it holds. */
+const waitingMax = 32;
 
 /** Numbers of one epoch number, and how many of them one FTM can give away at most before it comes to those of another whose epoch has the same number. */
 const numbersAll = 2 ** 32;
@@ -86,7 +88,7 @@ export function eventNumbering(): Element {
         for (const field of ["nodes", "armors", "events"]) delete thread.payload[field];
         const now = { ...thread.volatile, next: next + events.length, held: [...held, ...events] };
         const waitMs = toldAtMs + Math.max(timing.eventsPauseMs, pauseAmongMany(nodes.length, timing.eventsPausePerNodeMs)) - thread.nowMs;
-        if (waitMs <= 0) return tell(thread, now, nodes);
+        if (waitMs <= 0 || waiting.length >= waitingMax) return tell(thread, now, nodes);
         const key = thread.block({ kind: "wait", timeoutMs: toldWithinMs });
         thread.after("tell", waitMs, "events.tell");
         thread.setVolatile({ ...now, waiting: [...waiting, key] });

@@ -341,7 +341,7 @@ function sameApplication(a: Application, b: Application): boolean {
   return a === b || dataEqual(completeApplication(a) as unknown as Data, completeApplication(b) as unknown as Data);
 }
 
-function report({ order, state, process, restarts, crashLoop, cannot }: Instance): InstanceReport {
+function report({ order, state, process, restarts, launch, crashLoop, cannot }: Instance): InstanceReport {
   const { id, serial, placement, application, restart } = order;
-  return { id, serial, name: application.name, placement, state, pid: process?.pid ?? null, restarts, restart, crashLoop, cannot };
+  return { id, serial, name: application.name, placement, state, pid: process?.pid ?? null, restarts, launch, restart, crashLoop, cannot };
 }

@@ -146,7 +146,7 @@ function decide(thread: Placing): void {
   for (const { id } of draining) {
     // The old copies end when the new ones run, or have been tried everywhere.
     const staying = wanted.filter((one) => one.node === id).map(({ order: one }) => one);
-    const awaited = (one: Wanted): boolean => !isUp(thread, one) && alive.some((node) => !isAvoided(thread, one.order, one.order.id, node.id));
+    const awaited = (one: Wanted): boolean => !isUp(thread, one) && alive.some((node) => objection(thread, one.order, one.order.id, node.id) === 0);
     const leaving = (thread.volatile.sent.get(id) ?? []).filter(({ id: instance }) => wanted.some((one) => one.order.id === instance && one.node !== id && awaited(one)));
     order(thread, id, [...staying, ...leaving]);
     const left = (reports.get(id) ?? []).some(({ state }) => state !== "stopped" && state !== "completed" && state !== "failed");
@@ -241,16 +241,21 @@ function isFresh(entry: ApplicationEntry, thread: Placing): boolean {
 /** A crash loop, or a node that cannot run it, moves it while there is a node not yet tried. */
 function mustMove(thread: Placing, entry: ApplicationEntry, id: string, placed: Placed, alive: readonly NodeView[]): boolean {
   if (entry.desired !== "running" || entry.application.pin) return false;
-  return isAvoided(thread, entry, id, placed.node) && alive.some((node) => !isAvoided(thread, entry, id, node.id));
+  const here = objection(thread, entry, id, placed.node);
+  return alive.some((node) => objection(thread, entry, id, node.id) < here);
 }
 
-/** It has not stayed up there, that was not long ago, and no operator has restarted it since: nodes change. */
-function isAvoided(thread: Placing, { serial, restart }: Pick<ApplicationEntry, "serial" | "restart">, id: string, node: string): boolean {
+/**
+ * What there is against a node: nothing; it does not stay up there; it cannot be started there at all. That was not
+ * long ago, and no operator has restarted it since: nodes change.
+ */
+function objection(thread: Placing, { serial, restart }: Pick<ApplicationEntry, "serial" | "restart">, id: string, node: string): 0 | 1 | 2 {
   const found = thread.volatile.avoid.get(instanceKey({ id, serial }))?.get(node);
-  return found !== undefined && found.untilMs > thread.nowMs && found.restart >= restart;
+  if (!found || found.untilMs <= thread.nowMs || found.restart < restart) return 0;
+  return found.starts ? 1 : 2;
 }
 
-/** Where it has not failed to stay up, then where there is room on the disk, if anywhere; the fewest copies of the application, then the fewest instances, then the first by name. */
+/** Where it has not failed to stay up, else where it at least starts, then where there is room on the disk, if anywhere; the fewest copies of the application, then the fewest instances, then the first by name. */
 function choose(
   thread: Placing,
   entry: ApplicationEntry,
@@ -263,8 +268,9 @@ function choose(
   const { application } = entry;
   let candidates = alive.filter((node) => !application.pin || node.name === application.node);
   // First of all away from where it does not stay up: what must move would else be placed there again, and again.
-  const fresh = candidates.filter((node) => !isAvoided(thread, entry, id, node.id));
-  if (fresh.length > 0) candidates = fresh;
+  const objections = new Map(candidates.map((node) => [node.id, objection(thread, entry, id, node.id)]));
+  const least = Math.min(...objections.values());
+  candidates = candidates.filter((node) => objections.get(node.id) === least);
   const roomy = candidates.filter(({ full }) => !full);
   if (roomy.length > 0) candidates = roomy;
   const preferred = from === undefined ? candidates.find(({ name }) => name === application.node) : undefined;

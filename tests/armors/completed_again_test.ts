@@ -18,7 +18,7 @@ test("the completion of a run before the operator's restart, told again after it
   expect(stateOf()).toBe("completed");
   world.operate("n1", "application.restart", { name: "job" });
   world.advance(1_000);
-  const report = { id: "job.0", serial, name: "job", placement, state: "completed", pid: null, restarts: 0, crashLoop: false, cannot: "" };
+  const report = { id: "job.0", serial, name: "job", placement, state: "completed", pid: null, restarts: 0, launch: 1, crashLoop: false, cannot: "" };
   // From before the restart, on its way until now.
   world.network.local("ftm", "instances.told", { node, instances: [{ ...report, restart: 0 }], started: true } as never);
   world.advance(1_000);

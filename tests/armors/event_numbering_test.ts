@@ -70,3 +70,15 @@ test("a node that is to leave is told until it has left: it may be the only one 
   const told = commits.flatMap(({ sent = [] }) => sent).map(({ body }) => (decode(body) as Message).to);
   expect(told).toEqual(["daemon@alive", "daemon@suspect", "daemon@draining"]);
 });
+
+test("of very many at once only some wait: daemons that died again and again without an FTM have each sent what they hold", () => {
+  const nodes = element({ name: "nodes", version: 1, state: {}, handlers: { "nodes.read": (_state, thread) => void (thread.payload["nodes"] = [{ id: "a", name: "a", state: "alive" }]) } });
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 1, node: "a", counter: 0 }, elements: [eventNumbering(), nodes], random: seededRandom(1) });
+  let most = 0;
+  for (let brought = 0; brought < 500; brought++) {
+    kernel.step({ kind: "local", op: "events.record", payload: { events: [{ kind: "one", node: "a" }] } }, 1_000);
+    most = Math.max(most, Object.keys(kernel.snapshot().continuations).length);
+  }
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(50);
+});

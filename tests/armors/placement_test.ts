@@ -18,10 +18,13 @@ class Places {
   readonly full = new Set<string>();
   /** Nodes that cannot run anything. */
   readonly unable = new Set<string>();
+  /** Nodes on which nothing stays up. */
+  readonly crashing = new Set<string>();
   readonly orders = new Map<string, readonly InstanceOrder[]>();
   /** What it asks of the element that knows the nodes. */
   readonly said: string[] = [];
   ftmNode = "";
+  launches = 0;
 
   constructor(...names: string[]) {
     const world = element({
@@ -89,7 +92,7 @@ class Places {
   reports(name: string): InstanceReport[] {
     const cannot = this.unable.has(name) ? "it does not exist" : "";
     return (this.orders.get(name) ?? []).map(({ id, serial, application, placement: placed, restart }) => ({
-      id, serial, name: application.name, placement: placed, state: cannot === "" ? "running" : "failed", pid: 1, restarts: 0, restart, crashLoop: false, cannot,
+      id, serial, name: application.name, placement: placed, state: cannot === "" ? "running" : "failed", pid: 1, restarts: 0, launch: ++this.launches, restart, crashLoop: this.crashing.has(name), cannot,
     }));
   }
 
@@ -129,6 +132,23 @@ describe("placement", () => {
     expect(moves()).toBe(1);
     places.join("n3");
     expect(places.where).toEqual({ "web.0": "n3" });
+  });
+
+  test("goes back to where it at least starts, rather than from one node that cannot run it to the next", () => {
+    const places = new Places("n1", "n2", "n3");
+    places.unable.add("n2").add("n3");
+    places.crashing.add("n1");
+    places.submit({ name: "web", node: "n1" });
+    // Tried everywhere by then, and again after the half minute for which the others are avoided.
+    for (const waitMs of [100, 31_000]) {
+      places.changed(waitMs);
+      places.changed();
+      expect(places.where).toEqual({ "web.0": "n1" });
+    }
+    const moves = places.network.events.filter(({ event }) => event.kind === "application.moved").map(({ event }) => event["node"]);
+    expect(moves.slice(0, 3)).toEqual(["n2", "n3", "n1"]);
+    places.join("n4");
+    expect(places.where).toEqual({ "web.0": "n4" });
   });
 
   test("leaves out a node whose disk is full, unless there is no other", () => {

@@ -90,4 +90,7 @@ export const scenarios: readonly Scenario[] = [
   { seed: 143, found: "an operator's request was refused, its daemon died before it had the acknowledgement in a commit, and asked the next FTM again, which carried it out; see tests/host/effects_order_test.ts" },
   { seed: 126, found: "a daemon whose FTM was gone took the answer to a poll of its life before for one to its own, and let the takeover be for ever; see tests/armors/takeover_test.ts" },
   { seed: 100024, pause: 100, found: "an operator's request was hours late by the clock and in time by that of a later boot, and was carried out after those that had been acknowledged meanwhile; see tests/core/delivery_test.ts" },
+  { seed: 100209, pause: 100, found: "a daemon whose machine had slept killed armors for not having registered that it had just started; twice, and one of one's own was held for bad and given up" },
+  { seed: 100284, pause: 100, found: "a program was refused for a moment by the only node that has it; told again by a restarted execution armor that counted as one more refusal, and it was tried on the others for minutes" },
+  { seed: 100310, pause: 100, found: "daemons that died again and again without an FTM had each sent their events in each life, and all of them waited together in the next one" },
 ];
