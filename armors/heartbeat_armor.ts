@@ -13,5 +13,5 @@ import { takeover } from "./elements/takeover.ts";
 
 /** The elements; `node` is the node the heartbeat armor runs on. */
 export function heartbeatArmor({ node, supply }: ArmorOptions): Element[] {
-  return [...basicElements(supply), livenessPoll(), ftmPoll(), takeover(node)];
+  return [...basicElements(supply), livenessPoll(), ftmPoll(node), takeover(node)];
 }

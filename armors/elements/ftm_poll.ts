@@ -17,8 +17,8 @@ import type { Follow } from "./view_shape.ts";
 /** What the last FTM told: enough to replace it. */
 type State = Follow;
 
-/** Subscribes to what the FTM says of itself and to what the poll finds. */
-export function ftmPoll(): Element {
+/** Subscribes to what the FTM says of itself and to what the poll finds. @param self Its node. */
+export function ftmPoll(self: string): Element {
   const watch = (state: State, thread: Thread): void => {
     const address = state.nodes.find(({ id }) => id === state.ftm)?.address;
     if (!address) return;
@@ -55,6 +55,9 @@ export function ftmPoll(): Element {
         }
       },
       "heartbeat.follow": (state, thread) => {
+        const at = thread.payload["at"];
+        // A copy that is about to be removed would swallow what the one that stays has to know.
+        if (typeof at === "string" && at !== self) throw new OperationError("elsewhere", "this is said to the heartbeat armor of another node");
         const { epoch, nodes, ftm: node } = thread.payload["follow"] as unknown as Follow;
         const ftm = node || state.ftm;
         const next = { epoch, nodes, ftm };

@@ -187,6 +187,13 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         else if (live[armor]) setLive(thread, armor, { elements });
         tell(thread);
       },
+      // What it does not know any more it would refuse to register; one that hangs would stay for ever.
+      "checkpoint.restored": (state, thread) => {
+        if (thread.payload["complete"] !== false) return;
+        for (const armor of ["ftm", "heartbeat"]) {
+          if (!state[armor]) thread.command({ kind: "armor.end", args: { armor, role: armor, process: null } });
+        }
+      },
       "disk.changed": (_state, thread) => {
         thread.setVolatile({ ...thread.volatile, full: thread.payload["full"] === true });
         tell(thread);

@@ -8,6 +8,7 @@ import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { pauseAmongMany, timing } from "../../core/limits.ts";
+import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState, type NodeReport, type ShownInstance } from "../shapes.ts";
 import { withMakeups } from "./makeups.ts";
@@ -27,6 +28,9 @@ type Volatile = {
   /** By instance, what was shown before this FTM of nodes that are absent as planned. */
   readonly before: ReadonlyMap<string, ShownInstance>;
 };
+
+/** By then the way has changed. */
+const followAgainMs = 500;
 
 /**
  * Built in every round; sent to whom it is news. What an operator is told goes
@@ -81,6 +85,13 @@ export function view(): Element {
         thread.payload["view"] = view as unknown as Data;
         thread.insert(op("view.offer", daemonOf(thread.payload["node"] as string)));
       },
+      // The way to the heartbeat armor still led to another copy of it: once more.
+      [opFailed]: (_state, thread) => {
+        const { code, op: failed } = thread.payload["failure"] as Failure;
+        if (failed !== "heartbeat.follow" || code !== "elsewhere") return;
+        thread.setVolatile({ ...thread.volatile, followed: null });
+        thread.after("follow", followAgainMs, "cluster.changed");
+      },
       // A daemon that has restarted has forgotten its view; one may have missed a change.
       "view.want": (_state, thread) => {
         const sent = new Map(thread.volatile.sent);
@@ -105,7 +116,7 @@ function follow({ send, volatile: { followed } }: Thread<Volatile>, { epoch, nod
   const now = { told, by: { node, pid, incarnation } } as unknown as Data;
   if (dataEqual(now, followed)) return followed;
   const ops = [op("epoch.guard", "heartbeat"), op("heartbeat.follow", "heartbeat")];
-  return send({ ops, payload: { epoch, follow: told as unknown as Data }, lane: "system" }) ? now : null;
+  return send({ ops, payload: { epoch, follow: told as unknown as Data, at: node }, lane: "system" }) ? now : null;
 }
 
 /** What the fields just read add up to; `last` itself if that says the same. */

@@ -160,11 +160,11 @@ export class ArmorProcesses {
     });
   }
 
-  /** Command `armor.end`: removed or fenced; its end is not reported. `forget`: removed for ever. */
+  /** Command `armor.end`: removed or fenced; its end is not reported. `forget`: removed for ever. `role`: look for it. */
   end(args: DataRecord): Promise<void> {
-    const { armor, process: identity, forget = false } = args as unknown as { armor: string; process: ProcessIdentity | null; forget?: boolean };
+    const { armor, process: identity, forget = false, role } = args as unknown as { armor: string; process: ProcessIdentity | null; forget?: boolean; role?: Role };
     return this.#inTurn(armor, async () => {
-      const before = this.#tracked.get(armor)?.process ?? identity;
+      const before = this.#tracked.get(armor)?.process ?? identity ?? (role && this.system.find(role, armor));
       this.#tracked.delete(armor);
       if (before) await this.system.killAndConfirm(before, "SIGKILL", killWithinMs);
       if (forget) this.system.forget(armor);

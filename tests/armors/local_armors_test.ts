@@ -108,6 +108,17 @@ test("an armor that needs longer than others to start gets it in the end, and th
   expect(killedAfterMs()).toBe(5_000);
 });
 
+test("a daemon that has lost its state ends a manager and a heartbeat armor that it does not know any more: a hung one would stay", () => {
+  const restored = (complete: boolean): unknown[] => {
+    const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1) });
+    kernel.step({ kind: "start", payload: {} }, 0);
+    const { commands } = kernel.step({ kind: "local", op: "checkpoint.restored", payload: { damage: ["x"], complete } }, 1);
+    return commands.filter(({ kind }) => kind === "armor.end").map(({ args }) => args["role"]);
+  };
+  expect(restored(false)).toEqual(["ftm", "heartbeat"]);
+  expect(restored(true)).toEqual([]);
+});
+
 test("a daemon that was late itself, or slept with its machine, accuses nobody of not having registered", () => {
   const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@b" });
   const at = (nowMs: number): string[] => kernel.step({ kind: "tick" }, nowMs).commands.map(({ kind }) => kind);

@@ -2,11 +2,12 @@ import { expect, test } from "bun:test";
 import { decode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
-import type { Message } from "../../core/message.ts";
+import { type Message, opFailed } from "../../core/message.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
+import { ftmPoll } from "../../armors/elements/ftm_poll.ts";
 import { gateway, isAsNew } from "../../armors/elements/gateway.ts";
 import { view } from "../../armors/elements/view.ts";
 import { changedView, type ViewChange } from "../../armors/elements/view_change.ts";
@@ -44,7 +45,8 @@ function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = no
     return commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
   };
   const wants = (node: string): void => void kernel.step({ kind: "local", op: "view.want", payload: { node } }, 1_100);
-  return { acknowledge: () => run("acknowledge"), round: (nowMs?: number) => run("round", nowMs), wants };
+  const fails = (failure: { [field: string]: Data }): void => void kernel.step({ kind: "local", op: opFailed, payload: { failure } }, 1_100);
+  return { acknowledge: () => run("acknowledge"), round: (nowMs?: number) => run("round", nowMs), wants, fails };
 }
 
 const entry = { serial: "1", application: { name: "web", instances: 1 }, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] };
@@ -128,6 +130,25 @@ test("the heartbeat armor is told of the nodes and of the FTM, when one of them 
   expect(told()).toEqual([]);
   heart = running("heartbeat", 2);
   expect(told()).toEqual([follow]);
+});
+
+test("a copy of the heartbeat armor on another node does not take what is said to the one that stays, which is told again", () => {
+  const { round, fails } = ftm(() => ({}), nodes, [], () => [running("ftm", 5), running("heartbeat", 1)]);
+  const told = () => round().filter(({ to }) => to === "heartbeat");
+  const [message] = told();
+  const takes = (node: string): Data => {
+    const others = element({ name: "others", version: 1, state: {}, handlers: { "liveness.watch": () => {}, "liveness.unwatch": () => {}, [opFailed]: () => {} } });
+    const kernel = new Microkernel({ armor: "heartbeat", generation: { epoch: 2, node, counter: 0 }, elements: [ftmPoll(node), others], random: seededRandom(1) });
+    kernel.step({ kind: "start", payload: {} }, 1_000);
+    kernel.step({ kind: "local", op: "heartbeat.follow", payload: message!.payload }, 1_000);
+    return (kernel.state("ftm_poll") as { ftm: Data }).ftm;
+  };
+  expect([takes("a"), takes("b")]).toEqual(["a", ""]);
+  expect(told()).toEqual([]);
+  fails({ op: "epoch.guard", code: "stale-epoch", armor: "heartbeat" });
+  expect(told()).toEqual([]);
+  fails({ op: "heartbeat.follow", code: "elsewhere", armor: "heartbeat" });
+  expect(told().map(({ payload }) => payload["at"])).toEqual(["a"]);
 });
 
 test("a daemon keeps the newest view, in whatever order they arrive, and none from before its promise", () => {

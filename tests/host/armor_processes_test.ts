@@ -83,3 +83,23 @@ describe("an armor that is ordered again before its process is on record", () =>
     expect([...living]).toEqual([]);
   });
 });
+
+test("an armor that its daemon has forgotten is looked for, and ended, where its role is named", async () => {
+  const killed: number[] = [];
+  const system: ArmorSystem = {
+    clock: systemClock,
+    start: () => {
+      throw new Error("nothing is to be started");
+    },
+    find: (role) => (role === "ftm" ? identity : undefined),
+    forget: () => {},
+    isAlive: () => true,
+    isStopped: () => false,
+    killAndConfirm: ({ pid }) => Promise.resolve(killed.push(pid) > 0),
+  };
+  const processes = new ArmorProcesses(system, () => {}, () => {});
+  await processes.end({ armor: "ftm", process: null });
+  expect(killed).toEqual([]);
+  await processes.end({ armor: "ftm", role: "ftm", process: null });
+  expect(killed).toEqual([identity.pid]);
+});

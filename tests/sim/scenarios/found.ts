@@ -93,4 +93,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 100209, pause: 100, found: "a daemon whose machine had slept killed armors for not having registered that it had just started; twice, and one of one's own was held for bad and given up" },
   { seed: 100284, pause: 100, found: "a program was refused for a moment by the only node that has it; told again by a restarted execution armor that counted as one more refusal, and it was tried on the others for minutes" },
   { seed: 100310, pause: 100, found: "daemons that died again and again without an FTM had each sent their events in each life, and all of them waited together in the next one" },
+  { seed: 101475, pause: 100, found: "an FTM hung while its daemon lost its checkpoints, and stayed: nobody knew of it any more" },
+  { seed: 201418, found: "what an FTM said to a heartbeat armor reached another copy of it, which was just being removed; the one that stayed polled the FTM before for ever" },
 ];
