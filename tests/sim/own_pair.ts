@@ -124,9 +124,9 @@ export class OwnPair {
   /** What is not as it should be, once faults are over. */
   problems(): string[] {
     const own = this.cluster.processes("own");
-    if (this.#wanted === "gone") return own.map(({ node, process }) => `armor ${process.name} runs on ${node.name} though it was removed`);
-    // Two that were apart may each have had a pair.
+    // Two that were apart may each have had a pair, or one have changed what the other removed.
     if (this.#wanted === "unknown" || this.#events("application.superseded").some((subject) => names.includes(subject as Name))) return [];
+    if (this.#wanted === "gone") return own.map(({ node, process }) => `armor ${process.name} runs on ${node.name} though it was removed`);
     const counts = new Map<Name, Counts>();
     const found: string[] = [];
     for (const [name, id] of this.#ids) {

@@ -95,4 +95,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 100310, pause: 100, found: "daemons that died again and again without an FTM had each sent their events in each life, and all of them waited together in the next one" },
   { seed: 101475, pause: 100, found: "an FTM hung while its daemon lost its checkpoints, and stayed: nobody knew of it any more" },
   { seed: 201418, found: "what an FTM said to a heartbeat armor reached another copy of it, which was just being removed; the one that stayed polled the FTM before for ever" },
+  { seed: 201056, found: "nothing in the armors: one of two nodes that were apart had removed an armor of one's own that the other had changed; an event named what gave way, and the checker did not look" },
 ];
