@@ -9,7 +9,7 @@
 import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
-import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
+import { compareEpochs, compareGenerations, type Epoch, epochZero } from "../../core/generation.ts";
 import { pauseAmongMany, timing } from "../../core/limits.ts";
 import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
@@ -102,7 +102,7 @@ export function registration(self: string): Element {
       // This FTM is the one of its own node; what another node says is of one before, or of the other side of a partition.
       if (report.armor === "ftm" && node !== self) continue;
       const other = armors.get(report.armor);
-      if (other && other.incarnation.placement > report.incarnation.placement) continue;
+      if (other && comparePlaced(other, report) > 0) continue;
       armors.set(report.armor, { ...report, node });
     }
     thread.setVolatile({ ...thread.volatile, armors });
@@ -289,11 +289,12 @@ export function registration(self: string): Element {
         // Held dead by the leader of the takeover, it speaks: a poll that found it alive from the start says nothing.
         const silent = node.state === "suspect" && !node.reported && node.plannedUntilMs === 0;
         setNode(thread, { ...node, reported: true, elements: allowElements, full, state: silent ? back(node) : node.state });
-        for (const { armor, incarnation } of armors) {
+        for (const report of armors) {
+          const { armor, incarnation } = report;
           const other = thread.volatile.armors.get(armor);
-          if (!other || other.node === id || other.incarnation.placement === incarnation.placement) continue;
+          if (!other || other.node === id || comparePlaced(other, report) === 0) continue;
           // Of two copies the later placement stays, whichever node speaks first.
-          const [loser, { placement }] = other.incarnation.placement > incarnation.placement ? [id, incarnation] : [other.node, other.incarnation];
+          const [loser, { placement }] = comparePlaced(other, report) > 0 ? [id, incarnation] : [other.node, other.incarnation];
           thread.send({
             ops: [op("epoch.guard", daemonOf(loser)), op("armor.remove", daemonOf(loser))],
             payload: { epoch: thread.volatile.epoch, armor, placement },
@@ -550,3 +551,13 @@ export function registration(self: string): Element {
 const isJoining = (node: NodeView | undefined): boolean => node?.joining === true && node.state !== "left";
 const taken = ({ name, address }: NodeView): string => `node name "${name}" is taken by a running node at ${address}`;
 const givenAway = (name: string): string => `node name "${name}" was given to another node while this one was away: start with an empty data dir and another name`;
+
+/**
+ * Which copy of an armor was placed later; 0: it is the same placement. Two FTMs that did not hear each other count on
+ * from the same number: there the generation says it, as channels understand it. They listen to no older one.
+ */
+function comparePlaced(a: ArmorReport, b: ArmorReport): number {
+  const order = a.incarnation.placement - b.incarnation.placement;
+  if (order === 0 || !a.generation || !b.generation) return order;
+  return compareGenerations(a.generation, b.generation) || order;
+}

@@ -8,7 +8,6 @@ import { type Data, dataEqual, type DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { compareEpochs, type Epoch } from "../../core/generation.ts";
 import { pauseAmongMany, timing } from "../../core/limits.ts";
-import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState, type NodeReport, type ShownInstance } from "../shapes.ts";
 import { withMakeups } from "./makeups.ts";
@@ -25,12 +24,14 @@ type Volatile = {
   readonly sentAtMs: number;
   /** What was sent to the heartbeat armor, and to which process. */
   readonly followed: Data;
+  /** Number of the view that was taken from. */
+  readonly awaited: number;
   /** By instance, what was shown before this FTM of nodes that are absent as planned. */
   readonly before: ReadonlyMap<string, ShownInstance>;
 };
 
-/** By then the way has changed. */
-const followAgainMs = 500;
+/** It has answered by then, or the way to it has changed. */
+const followAgainMs = 2_000;
 
 /**
  * Built in every round; sent to whom it is news. What an operator is told goes
@@ -42,7 +43,7 @@ export function view(): Element {
     name: "view",
     version: 1,
     state: {},
-    volatile: () => ({ view: null, sent: new Map(), sentAtMs: -Infinity, followed: null, before: new Map() }),
+    volatile: () => ({ view: null, sent: new Map(), sentAtMs: -Infinity, followed: null, awaited: 0, before: new Map() }),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { reports } = thread.payload["begin"] as unknown as FtmBegin;
@@ -75,7 +76,7 @@ export function view(): Element {
           const news = (told ? { change: changes.get(told) } : { view }) as { readonly [field: string]: Data };
           if (told === view || thread.send({ ops, payload: { epoch: view.epoch, ...news }, lane: "system" })) next.set(id, view);
         }
-        thread.setVolatile({ ...thread.volatile, view, sent: next, sentAtMs: waitMs > 0 ? sentAtMs : thread.nowMs, followed: follow(thread, view) });
+        thread.setVolatile({ ...thread.volatile, view, sent: next, sentAtMs: waitMs > 0 ? sentAtMs : thread.nowMs, ...follow(thread, view) });
       },
       "view.tell": (_state, thread) => thread.insert(op("nodes.read"), op("table.read"), op("instances.read"), op("view.attach")),
       "view.attach": (_state, thread) => {
@@ -85,12 +86,13 @@ export function view(): Element {
         thread.payload["view"] = view as unknown as Data;
         thread.insert(op("view.offer", daemonOf(thread.payload["node"] as string)));
       },
-      // The way to the heartbeat armor still led to another copy of it: once more.
-      [opFailed]: (_state, thread) => {
-        const { code, op: failed } = thread.payload["failure"] as Failure;
-        if (failed !== "heartbeat.follow" || code !== "elsewhere") return;
+      "view.followed": (_state, thread) => {
+        if (thread.payload["number"] === thread.volatile.awaited) thread.cancel("follow");
+      },
+      // The way to the heartbeat armor may still have led to another copy of it, which is gone now: once more.
+      "view.follow-late": (_state, thread) => {
         thread.setVolatile({ ...thread.volatile, followed: null });
-        thread.after("follow", followAgainMs, "cluster.changed");
+        thread.insert(op("cluster.changed"));
       },
       // A daemon that has restarted has forgotten its view; one may have missed a change.
       "view.want": (_state, thread) => {
@@ -103,10 +105,14 @@ export function view(): Element {
   });
 }
 
-/** Tell the heartbeat armor what is news to it. @returns What it has been told. */
-function follow({ send, volatile: { followed } }: Thread<Volatile>, { epoch, nodes, armors }: View): Data {
+/** Tell the heartbeat armor what is news to it, again and again until it has taken it. @returns What it has been told. */
+function follow(thread: Thread<Volatile>, { epoch, number, nodes, armors }: View): Pick<Volatile, "followed" | "awaited"> {
+  const { followed, awaited } = thread.volatile;
   const heartbeat = armors.find(({ armor, state }) => armor === "heartbeat" && state === "running");
-  if (!heartbeat) return null;
+  if (!heartbeat) {
+    thread.cancel("follow");
+    return { followed: null, awaited };
+  }
   const told: Follow = {
     epoch,
     nodes: nodes.map(({ id, address, state, absent }) => ({ id, address, state, absent })),
@@ -114,9 +120,11 @@ function follow({ send, volatile: { followed } }: Thread<Volatile>, { epoch, nod
   };
   const { node, pid, incarnation } = heartbeat;
   const now = { told, by: { node, pid, incarnation } } as unknown as Data;
-  if (dataEqual(now, followed)) return followed;
-  const ops = [op("epoch.guard", "heartbeat"), op("heartbeat.follow", "heartbeat")];
-  return send({ ops, payload: { epoch, follow: told as unknown as Data, at: node }, lane: "system" }) ? now : null;
+  if (dataEqual(now, followed)) return { followed, awaited };
+  const ops = [op("epoch.guard", "heartbeat"), op("heartbeat.follow", "heartbeat"), op("view.followed", "ftm")];
+  thread.send({ ops, payload: { epoch, number, follow: told as unknown as Data, at: node }, lane: "system", deadlineMs: followAgainMs });
+  thread.after("follow", followAgainMs, "view.follow-late");
+  return { followed: now, awaited: number };
 }
 
 /** What the fields just read add up to; `last` itself if that says the same. */

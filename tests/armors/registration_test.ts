@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { decode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
+import type { Generation } from "../../core/generation.ts";
 import { type Message, opFailed } from "../../core/message.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
@@ -41,8 +42,8 @@ function begin(avoid: readonly string[] = [], registered: { readonly draining?: 
     answer: () => void kernel.step({ kind: "local", op: "liveness.changed", payload: { changes: [{ id: "guard@b", liveness: "alive", silentMs: 0 }] } }, 1_200),
     tell: () => kernel.step({ kind: "local", op: "armors.told", payload: { node: "b", armors: [] } }, 1_100),
     /** @returns Whom it has sent `armor.remove`. */
-    report: (node: string, placement: number) => {
-      const armor = { armor: "heartbeat", role: "heartbeat", pid: 1, state: "running", incarnation: { placement, restart: 0 }, generation: null, elements: [] };
+    report: (node: string, placement: number, generation: Generation | null = null) => {
+      const armor = { armor: "heartbeat", role: "heartbeat", pid: 1, state: "running", incarnation: { placement, restart: 0 }, generation, elements: [] };
       const { commits } = kernel.step({ kind: "local", op: "armors.told", payload: { node, armors: [armor] } }, 1_200);
       const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ peer, body }) => ({ peer, message: decode(body) as Message }));
       return sent.filter(({ message }) => message.ops.some(({ name }) => name === "armor.remove")).map(({ peer, message }) => `${peer} ${String(message.payload["placement"])}`);
@@ -143,6 +144,15 @@ test("a daemon that refuses an order because of a higher promise is asked for it
   expect(ftm.refused("daemon@b", "stale-epoch")).toEqual(["daemon@b"]);
   expect(ftm.refused("daemon@b", "refused")).toEqual([]);
   expect(ftm.refused("execution@b", "stale-epoch")).toEqual([]);
+});
+
+test("of copies that two FTMs of one number have placed, the one of the later generation stays: channels listen to no older one", () => {
+  const ftm = begin();
+  const generation = (node: string, counter: number): Generation => ({ epoch: 2, node, counter });
+  expect(ftm.report("a", 7, generation("c", 3_000))).toEqual([]);
+  expect(ftm.report("b", 5, generation("s", 1_000))).toEqual(["daemon@a 7"]);
+  expect(ftm.report("a", 7, generation("c", 3_000))).toEqual(["daemon@a 7"]);
+  expect(ftm.nodeOf("heartbeat")).toBe("b");
 });
 
 test("another FTM, of one number or one before, is not taken for this one, whoever speaks first and also when it ends", () => {

@@ -71,6 +71,17 @@ function restartsTaken(cluster: SimCluster, node: string, id: string): number | 
   return (instances?.[id] as { order: { restart: number } } | undefined)?.order.restart;
 }
 
+/** Ending of what is said of a program that ends by itself and has not yet. */
+export const endsByItself = " is still to end by itself";
+
+/** It cannot be started where it is, for now, and is tried again. */
+function isRefused(cluster: SimCluster, id: string): boolean {
+  return cluster.processes("execution").some(({ process }) => {
+    const instances = cluster.life(process)?.kernel.state("instances") as { readonly [id: string]: { readonly cannot: string } } | undefined;
+    return (instances?.[id]?.cannot ?? "") !== "";
+  });
+}
+
 function programProblems(
   cluster: SimCluster,
   table: { readonly [key: string]: unknown },
@@ -80,7 +91,7 @@ function programProblems(
   const found: string[] = [];
   const running = new Map<string, { node: string; pid: number; stopped: boolean }[]>();
   for (const { node, process } of cluster.processes("program")) {
-    if (process.transient) found.push(`${process.name} is still to end by itself`);
+    if (process.transient) found.push(`${process.name}${endsByItself}`);
     running.set(process.name, [...(running.get(process.name) ?? []), { node: node.name, pid: process.pid, stopped: process.stopped }]);
   }
   const status = members[0]?.daemon?.status() as unknown as Status | undefined;
@@ -102,6 +113,7 @@ function programProblems(
         }
       } else if (entry.desired === "running" && launchable) {
         if (seen?.state !== "completed" && seen?.state !== "failed") found.push(`job ${id} is ${seen?.state}`);
+        else if (isRefused(cluster, id)) found.push(`job ${id} is still to be tried again`);
       } else if (entry.desired === "stopped" && !["stopped", "completed", "failed"].includes(seen?.state ?? "")) {
         found.push(`${id} is to be stopped and shown as ${seen?.state}`);
       }

@@ -6,7 +6,7 @@
  */
 import { restartDefaults } from "../../core/limits.ts";
 import { type Choices, choicesOf } from "./choices.ts";
-import { problemsOf } from "./convergence.ts";
+import { endsByItself, problemsOf } from "./convergence.ts";
 import { Faults } from "./faults.ts";
 import { SimCluster, Violation } from "./sim_cluster.ts";
 import { Workload } from "./workload.ts";
@@ -46,6 +46,9 @@ export interface RunOptions {
 
 /** Faults are over; the cluster must be as it should be within this time. */
 const convergeWithinMs = 20_000;
+/** Programs that end by themselves a few times more, with pauses of so much between, have this much longer. */
+const programsEndWithinMs = 20_000;
+const programsPauseMs = 6_000;
 /** And then be quiet this long. */
 const quietMs = 5_000;
 /** Longer than every deadline: what was sent to a node that has left turns round. And programs that were restarted have run long enough. */
@@ -102,11 +105,14 @@ async function converge(cluster: SimCluster, workload: Workload, kinds: readonly
   const overMs = cluster.clock.nowMs;
   const withinMs = convergeWithinMs + (kinds.includes("programs-missing") ? restartDefaults.delayCapMs : 0);
   let found = ["nobody has looked yet"];
-  while (found.length > 0 && cluster.clock.nowMs < overMs + withinMs) {
+  let endsMs = -Infinity;
+  const ending = (): boolean => cluster.clock.nowMs - endsMs < programsPauseMs;
+  while (found.length > 0 && cluster.clock.nowMs < overMs + withinMs + (ending() ? programsEndWithinMs : 0)) {
     await cluster.run(lookEveryMs);
     if (cluster.violation) throw cluster.violation;
     const waits = workload.busy && cluster.clock.nowMs - overMs < answersWithinMs;
     found = waits ? ["operators wait"] : problemsOf(cluster, workload);
+    if (found.some((one) => one.endsWith(endsByItself))) endsMs = cluster.clock.nowMs;
   }
   if (found.length > 0) throw new Unrest(`not converged: ${found.join("; ")}`);
   return cluster.clock.nowMs - overMs;

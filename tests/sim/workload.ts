@@ -159,7 +159,8 @@ export class Workload {
     const own = known(node);
     const members = own ? Object.entries(own).filter(([key, value]) => key.startsWith("node:") && !(value as NodeRegistration).left).map(([key]) => key.slice(5)) : [];
     if (!own || members.length > 2) return 0;
-    const others = this.cluster.nodes.filter((one) => one !== node && members.includes(one.id)).map(known);
+    // Where only one is left, those that have left may come back first, and act alone with what they knew.
+    const others = this.cluster.nodes.filter((one) => one !== node && (members.includes(one.id) || members.length === 1)).map(known);
     const keys = ["app", "gone", "armor", "gone-armor"].map((kind) => `${kind}:${name}`);
     if (others.every((other) => other && keys.every((key) => canonicalText(other[key] ?? null) === canonicalText(own[key] ?? null)))) return 0;
     const { ftm } = node.daemon!.kernel.state("epoch_promise") as { ftm: FtmLocation | null };

@@ -96,4 +96,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 101475, pause: 100, found: "an FTM hung while its daemon lost its checkpoints, and stayed: nobody knew of it any more" },
   { seed: 201418, found: "what an FTM said to a heartbeat armor reached another copy of it, which was just being removed; the one that stayed polled the FTM before for ever" },
   { seed: 201056, found: "nothing in the armors: one of two nodes that were apart had removed an armor of one's own that the other had changed; an event named what gave way, and the checker did not look" },
+  { seed: 201925, found: "of two heartbeat armors the one placed later by number stayed, in the older generation of the other side's FTM, whom nobody listened to" },
+  { seed: 110012, pause: 100, found: "nothing in the armors: a job that had been refused was tried again while all was to be quiet" },
 ];
