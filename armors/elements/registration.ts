@@ -319,6 +319,12 @@ export function registration(self: string): Element {
         const { id, name, address, state } = node;
         if (state === "left") return thread.insert(op("node.join-again"));
         if (thread.payload["answered"] === true) throw new OperationError("refused", taken(node));
+        // It had said that it would be away for a while; another in its place says that it does not come back.
+        if (thread.nowMs < node.plannedUntilMs) {
+          setNode(thread, { ...node, plannedUntilMs: 0 });
+          thread.payload["silentMs"] = -1;
+          return thread.insert(op("node.confirmed-failed"), op("node.join-again"));
+        }
         if (!mayChange(thread, id, "node.join-again")) return;
         // The old one leaves first, and counts until that is stored.
         thread.payload["registration"] = { id, name, address, draining: false, left: true, replaced: true };

@@ -137,6 +137,15 @@ describe("a known name with a new id", () => {
     expect(world.kinds.filter((kind) => kind === "node.replaced")).toHaveLength(1);
   });
 
+  test("takes the place of one that is absent as planned, which has failed then: changes do not wait for it", () => {
+    const world = new World();
+    world.say("b", "node.leaving", { node: "b" });
+    expect(world.nodes.get("b")).toMatchObject({ state: "suspect" });
+    world.say("c", "node.join", { registration: entry("c", "n2") });
+    expect(world.heard.at(-1)).toBe("c answered");
+    expect(world.kinds.filter((kind) => kind.startsWith("node."))).toEqual(["node.suspected", "node.failed", "node.replaced", "node.joined"]);
+  });
+
   test("the old node comes back: what runs on it is to end, and then itself", () => {
     const world = new World();
     world.say("c", "node.join", { registration: entry("c", "n2") });

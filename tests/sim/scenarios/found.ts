@@ -98,4 +98,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 201056, found: "nothing in the armors: one of two nodes that were apart had removed an armor of one's own that the other had changed; an event named what gave way, and the checker did not look" },
   { seed: 201925, found: "of two heartbeat armors the one placed later by number stayed, in the older generation of the other side's FTM, whom nobody listened to" },
   { seed: 110012, pause: 100, found: "nothing in the armors: a job that had been refused was tried again while all was to be quiet" },
+  { seed: 101708, pause: 100, found: "a node of two had announced an absence and then lost its data; in its new identity it was kept waiting until the absence of the old one was over" },
 ];
