@@ -24,6 +24,8 @@ const heartbeatActsWithinMs = 600;
 /** A daemon that started this recently takes the other nodes to be starting too. */
 const startingMs = 5_000;
 const silenceMs = 2_000;
+/** A node that was taken out of the cluster, and was started again, looks for the others so long before it acts alone. */
+const returnsAloneMs = 10_000;
 
 /** @param bootstrap This node starts a cluster of its own. */
 export function ftmWatch(node: { readonly id: string; readonly name: string; readonly address: string }, bootstrap: boolean): Element {
@@ -107,7 +109,7 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         if (gone !== null || silent) lead(thread, patienceMs(timing.takeoverRetryMs, prepared, timing.takeoverRetryMsMax) + thread.random.below(1_000));
       },
       "ftm.lead": (_state, thread) => {
-        thread.insert(op("epoch.read"), op("table.read"), op("ftm.lead-takeover"));
+        thread.insert(op("epoch.read"), op("table.read"), op("membership.read"), op("ftm.lead-takeover"));
       },
       "ftm.lead-takeover": (_state, thread) => {
         const { ftm, promised } = thread.payload["epochs"] as { ftm: FtmLocation | null; promised: Epoch };
@@ -118,6 +120,9 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         // The last one to leave goes on alone when it is started again.
         if (registered.length === 0 && !bootstrap) return;
         if (!nodes.includes(node.id)) nodes.push(node.id);
+        // It was taken out, and others went on without it: what they have decided since it does not know. They come first, if there still are any.
+        const waits = thread.payload["returning"] === true && nodes.length > 1 && thread.nowMs - thread.volatile.startedMs < returnsAloneMs;
+        if (waits) return lead(thread, silenceMs);
         const dead = silent && ftm && ftm.node !== node.id ? [ftm.node] : [];
         const cause = ftm === null ? (bootstrap && promised.number === 0 ? "first start" : "cold start") : gone ? "crashed" : "silent";
         // After a power cut the others may still be starting: what they know must not be passed over.

@@ -194,6 +194,8 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
           if (!state[armor]) thread.command({ kind: "armor.end", args: { armor, role: armor, process: null } });
         }
       },
+      // The others have one, and this one would lead a takeover by what it knew.
+      "membership.ended": ({ heartbeat: _left, ...rest }) => rest,
       "disk.changed": (_state, thread) => {
         thread.setVolatile({ ...thread.volatile, full: thread.payload["full"] === true });
         tell(thread);

@@ -61,6 +61,7 @@ export function membership(self: NodeRegistration): Element {
         thread.command({ kind: "membership.joined", args: {} });
         return state.joined ? state : { ...state, joined: true };
       },
+      "membership.read": (state, thread) => void (thread.payload["returning"] = state.left === "returning"),
       // A changed address, and a restart: the FTM registers it again.
       "ftm.changed": (_state, thread) => thread.after("tell", 0, "membership.tell"),
       "membership.tell": (state, thread) => {

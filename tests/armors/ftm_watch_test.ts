@@ -8,16 +8,19 @@ import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
 import { ftmWatch } from "../../armors/elements/ftm_watch.ts";
 
-/** The daemon of node `a`; `polled` is where it looks for the FTM. */
-function daemon() {
+/** The daemon of node `a`; `polled` is where it looks for the FTM. `table`: what it knows; `returning`: it was taken out of the cluster. */
+function daemon(table: { [key: string]: Data } = {}, returning = false) {
   const polled: string[] = [];
+  const led: number[] = [];
   const others = element({
     name: "others",
     version: 1,
     state: {},
     handlers: {
       "epoch.read": (_state, thread) => void (thread.payload["epochs"] = { ftm: null, promised: { number: 0, node: "" } }),
-      "table.read": (_state, thread) => void (thread.payload["table"] = {}),
+      "table.read": (_state, thread) => void (thread.payload["table"] = table),
+      "membership.read": (_state, thread) => void (thread.payload["returning"] = returning),
+      "takeover.begin": (_state, thread) => void led.push(thread.nowMs),
       "liveness.unwatch": () => void polled.push("nobody"),
       "liveness.watch": (_state, thread) => void polled.push(...(thread.payload["targets"] as { address: string }[]).map(({ address }) => address)),
     },
@@ -28,6 +31,12 @@ function daemon() {
   const local = (op: string, payload: Record<string, Data>): void => void kernel.step({ kind: "local", op, payload }, 1_000);
   return {
     polled,
+    /** When it leads a takeover, for the FTM of its node is gone. */
+    leadsAt: () => {
+      local("ftm.lost", { gone: { number: 1, node: "a" } });
+      for (let nowMs = 1_000; nowMs < 30_000 && led.length === 0; nowMs += 100) kernel.step({ kind: "tick" }, nowMs);
+      return led[0];
+    },
     announced: (node: string) => local("ftm.changed", { ftm: { epoch: { number: 2, node }, node }, address: `${node}:1` }),
     located: (address: string) => local("heartbeat.located", { addresses: { a: "a:1", b: address }, heartbeat: "b" }),
   };
@@ -46,4 +55,12 @@ test("the FTM of this node is not polled as a stranger", () => {
   announced("a");
   located("b:1");
   expect(polled).toEqual([]);
+});
+
+test("a node that was taken out of the cluster looks for those that went on before it acts alone; the last one to leave does not", () => {
+  const node = (id: string, left = false): Data => ({ id, name: id, address: `${id}:1`, draining: false, left });
+  const both = { "node:a": node("a"), "node:b": node("b") };
+  expect(daemon(both).leadsAt()).toBeLessThan(2_000);
+  expect(daemon(both, true).leadsAt()).toBeGreaterThan(10_000);
+  expect(daemon({ "node:a": node("a"), "node:b": node("b", true) }, true).leadsAt()).toBeLessThan(2_000);
 });

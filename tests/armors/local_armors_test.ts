@@ -119,6 +119,16 @@ test("a daemon that has lost its state ends a manager and a heartbeat armor that
   expect(restored(true)).toEqual([]);
 });
 
+test("a node that has left keeps no heartbeat armor for when it is started again", () => {
+  const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@b" });
+  kernel.step({ kind: "start", payload: {} }, 0);
+  for (const role of ["execution", "heartbeat"]) {
+    kernel.step({ kind: "local", op: "armor.install", payload: { install: { armor: role, role, placement: 2, generation, begin: null } } }, 0);
+  }
+  kernel.step({ kind: "local", op: "membership.ended", payload: {} }, 1);
+  expect(Object.keys(kernel.state("local_armors") as object)).toEqual(["execution"]);
+});
+
 test("a daemon that was late itself, or slept with its machine, accuses nobody of not having registered", () => {
   const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@b" });
   const at = (nowMs: number): string[] => kernel.step({ kind: "tick" }, nowMs).commands.map(({ kind }) => kind);
