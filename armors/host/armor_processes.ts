@@ -12,7 +12,7 @@ import type { DataRecord } from "../../core/data.ts";
 import { type Generation, generationText } from "../../core/generation.ts";
 import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import { cleanEnvironment } from "../environment.ts";
+import { armorEnvironment } from "../environment.ts";
 import type { Incarnation, Role } from "../shapes.ts";
 import { setAside } from "./checkpoint_file.ts";
 import { type DetachedProcess, isOwnEnd, selfArgv, spawnDetached } from "./child_process.ts";
@@ -54,7 +54,7 @@ export function armorSystem(data: DataDir, more: readonly string[] = []): ArmorS
       if (anew) setAside(data.armor(armor));
       return spawnDetached({
         argv: [...selfArgv(), "--role", role, "--data-dir", data.path, ...(role === "own" ? ["--armor", armor] : []), ...flags, ...more],
-        env: cleanEnvironment(process.env),
+        env: armorEnvironment(process.env),
         logFile: data.armorLog(armor),
       });
     },

@@ -8,7 +8,7 @@
 import process from "node:process";
 import type { Clock } from "../../core/clock.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import { cleanEnvironment } from "../environment.ts";
+import { armorEnvironment } from "../environment.ts";
 import { type DetachedProcess, selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
 import { lockHolder } from "./lock_file.ts";
@@ -49,7 +49,7 @@ export function guardSystem(data: DataDir, flags: readonly string[]): GuardSyste
     start: () =>
       spawnDetached({
         argv: [...selfArgv(), "--role", "guard", ...flags],
-        env: cleanEnvironment(process.env),
+        env: armorEnvironment(process.env),
         logFile: `${data.path}/guard.log`,
       }),
   };

@@ -8,7 +8,7 @@ import process from "node:process";
 import type { HostPort } from "../../transports/address.ts";
 import { heartbeatKeys } from "../../transports/heartbeat_datagram.ts";
 import { readSecretFile } from "../../transports/secret.ts";
-import { cleanEnvironment } from "../environment.ts";
+import { armorEnvironment } from "../environment.ts";
 import { Ballast } from "./ballast.ts";
 import { selfArgv, spawnDetached } from "./child_process.ts";
 import { readDaemonEnd } from "./daemon_end.ts";
@@ -48,7 +48,7 @@ export async function runGuard({ options, data, run, identity, listen, operator 
       startDaemon: (restarts, ownEnd) =>
         spawnDetached({
           argv: [...selfArgv(), "--role", "daemon-process", ...nodeFlags(options), "--incarnation", String(restarts), ...(ownEnd ? ["--ended", "own"] : [])],
-          env: cleanEnvironment(process.env),
+          env: armorEnvironment(process.env),
           logFile: daemonLog,
         }),
       findDaemon: () => {

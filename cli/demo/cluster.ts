@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { ArmorError } from "../../core/errors.ts";
-import { cleanEnvironment } from "../../armors/environment.ts";
+import { armorEnvironment, cleanEnvironment } from "../../armors/environment.ts";
 import { selfArgv, spawnDetached } from "../../armors/host/child_process.ts";
 import { CommandError, printable } from "../command.ts";
 import type { StatusDocument } from "../status_document.ts";
@@ -96,7 +96,7 @@ async function startNodes({ folder, nodes }: Cluster): Promise<string | undefine
   const logOf = (name: string): string => join(folder, `${name}.log`);
   for (const { name, argv } of nodes) {
     rmSync(logOf(name), { force: true });
-    const node = spawnDetached({ argv: [...selfArgv(), ...argv], env: cleanEnvironment(process.env), logFile: logOf(name) });
+    const node = spawnDetached({ argv: [...selfArgv(), ...argv], env: armorEnvironment(process.env), logFile: logOf(name) });
     node.onExit(({ code, signal }) => {
       const said = readFileSync(logOf(name), "utf8").trim().split("\n").at(-1) || `it ended with ${signal ?? `status ${code}`}`;
       problem ??= `node ${name}: ${said.replace(/^armor: /, "")}`;
