@@ -24,6 +24,8 @@ export interface SystemCalls {
    * What was changed in them is lost: for ranges that nobody has written to.
    */
   releasePages(start: bigint, length: number): boolean;
+  /** Send this process that signal when its parent ends (`prctl`, `PR_SET_PDEATHSIG`). */
+  signalAtParentEnd(signal: number): boolean;
 }
 
 /** A C function; numbers and byte arrays are its arguments. */
@@ -37,6 +39,7 @@ const symbols: { readonly [name: string]: readonly Kind[] } = {
   fallocate: ["i32", "i32", "i64", "i64"],
   syscall: ["i64", "i64", "i64", "i64"],
   madvise: ["i64", "i64", "i32"],
+  prctl: ["i32", "i64", "i64", "i64", "i64"],
 };
 
 /** The C library's name on glibc and on musl. */
@@ -81,9 +84,10 @@ const lockTry = 2;
 const closeRange = 436;
 const closeRangeCloseOnExec = 4;
 const dontNeed = 4;
+const setParentEndSignal = 1;
 
 function bind(library: Library): SystemCalls {
-  const { clock_gettime, lockf, fallocate, syscall, madvise } = library as { [name: string]: Call } & typeof library;
+  const { clock_gettime, lockf, fallocate, syscall, madvise, prctl } = library as { [name: string]: Call } & typeof library;
   const time = new Uint8Array(16);
   const view = new DataView(time.buffer);
   return {
@@ -100,6 +104,7 @@ function bind(library: Library): SystemCalls {
     allocate: (descriptor, mode, offset, length) => fallocate?.(descriptor, mode, offset, length) === 0,
     closeOnExec: () => syscall?.(closeRange, 3, 0xffffffff, closeRangeCloseOnExec) === 0,
     releasePages: (start, length) => madvise?.(start, length, dontNeed) === 0,
+    signalAtParentEnd: (signal) => prctl?.(setParentEndSignal, signal, 0, 0, 0) === 0,
   };
 }
 

@@ -28,6 +28,8 @@ export interface GuardMachine extends Machine {
   /** What a daemon told last. */
   lastWords(): string;
   isAlive(identity: ProcessIdentity): boolean;
+  /** Call `ended` when that daemon, which has started this guard, has ended. @returns `undefined` where it will not be told. */
+  onParentEnd(daemon: ProcessIdentity, ended: () => void): (() => void) | undefined;
   /** By a signal. */
   isStopped(identity: ProcessIdentity): boolean;
   signal(identity: ProcessIdentity, signal: NodeJS.Signals): void;
@@ -49,6 +51,8 @@ export interface GuardOptions {
 const killWithinMs = 5_000;
 const endWithinMs = 10_000;
 const lookEveryMs = 50;
+/** Between looks at a daemon whose end will be told. */
+const lookSlowlyEveryMs = 500;
 
 /**
  * Returns while it runs.
@@ -158,11 +162,14 @@ class GuardProcess {
     const found = machine.findDaemon();
     if (!found) return false;
     this.#daemon = found;
-    const forget = machine.clock.every(lookEveryMs, () => {
+    const look = (): void => {
       if (machine.isAlive(found)) return;
-      forget();
+      stopLooking();
+      stopListening?.();
       this.#exited(found, machine.daemonEnd(found));
-    });
+    };
+    const stopListening = machine.onParentEnd(found, look);
+    const stopLooking = machine.clock.every(stopListening ? lookSlowlyEveryMs : lookEveryMs, look);
     return true;
   }
 

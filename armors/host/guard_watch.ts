@@ -12,10 +12,13 @@ import { armorEnvironment } from "../environment.ts";
 import { type DetachedProcess, selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
 import { lockHolder } from "./lock_file.ts";
+import { onParentEnd } from "./parent_watch.ts";
 import { identify, isAlive, killAndConfirm, readArguments } from "./process_table.ts";
 import { systemClock } from "./system_clock.ts";
 
 const lookEveryMs = 50;
+/** Between looks at a guard whose end will be told. */
+const lookSlowlyEveryMs = 500;
 /** A service manager gets this long to start a guard of its own. */
 const replaceAfterMs = 100;
 const killWithinMs = 2_000;
@@ -33,6 +36,8 @@ export interface GuardSystem {
   killAndConfirm(identity: ProcessIdentity, signal: NodeJS.Signals, timeoutMs: number): Promise<boolean>;
   /** @throws If it cannot be started. */
   start(): DetachedProcess;
+  /** Call `ended` when that guard has. @returns Listens no more; `undefined` where it will not be told. */
+  onEnd(guard: ProcessIdentity, ended: () => void): (() => void) | undefined;
 }
 
 /**
@@ -41,17 +46,24 @@ export interface GuardSystem {
  * @param flags The node's flags, which a new guard gets too.
  */
 export function guardSystem(data: DataDir, flags: readonly string[]): GuardSystem {
+  let child: DetachedProcess | undefined;
   return {
     clock: systemClock,
     holder: () => holderOf(data.guardLock),
     isAlive,
     killAndConfirm,
     start: () =>
-      spawnDetached({
+      child = spawnDetached({
         argv: [...selfArgv(), "--role", "guard", ...flags],
         env: armorEnvironment(process.env),
         logFile: `${data.path}/guard.log`,
       }),
+    onEnd: (guard, ended) => {
+      if (child?.pid !== guard.pid) return onParentEnd(guard, ended);
+      let listens = true;
+      child.onExit(() => listens && ended());
+      return () => void (listens = false);
+    },
   };
 }
 
@@ -67,14 +79,17 @@ export class GuardWatch {
   #startWithinMs = startWithinMs;
   /** It answers nothing. */
   #silent = false;
-  readonly #stop: () => void;
+  #lookEveryMs = 0;
+  #stopLooking = (): void => {};
+  /** Its end will be told. */
+  #stopListening: (() => void) | undefined;
 
   constructor(
     readonly system: GuardSystem,
     readonly onEvent: (kind: string, cause: string) => void,
     readonly log: (text: string) => void,
   ) {
-    this.#stop = system.clock.every(lookEveryMs, () => this.#look());
+    this.#pace(lookEveryMs);
   }
 
   /** It answers nothing, nor will a successor, until {@link heard} says so. One that has had its time to start is ended; its replacement follows as for any other end. */
@@ -90,10 +105,25 @@ export class GuardWatch {
   }
 
   close(): void {
-    this.#stop();
+    this.#stopLooking();
+    this.#stopListening?.();
+  }
+
+  /** Look that often from now on. */
+  #pace(everyMs: number): void {
+    if (everyMs === this.#lookEveryMs) return;
+    this.#lookEveryMs = everyMs;
+    this.#stopLooking();
+    this.#stopLooking = this.system.clock.every(everyMs, () => this.#look());
   }
 
   #look(): void {
+    this.#judge();
+    const quiet = this.#goneSinceMs === undefined && !this.#silent;
+    this.#pace(quiet && this.#stopListening !== undefined ? lookSlowlyEveryMs : lookEveryMs);
+  }
+
+  #judge(): void {
     const { clock, isAlive } = this.system;
     if (this.#guard && isAlive(this.#guard.process)) {
       if (this.#silent) this.#guard = this.#endLate(this.#guard, "silent");
@@ -104,6 +134,8 @@ export class GuardWatch {
       if (this.#goneSinceMs !== undefined) this.onEvent("guard.recovered", "");
       this.#guard = { process: holder, sinceMs: this.#goneSinceMs === undefined ? -Infinity : clock.nowMs() };
       this.#goneSinceMs = undefined;
+      this.#stopListening?.();
+      this.#stopListening = this.system.onEnd(holder, () => this.#look());
       return;
     }
     if (this.#goneSinceMs === undefined) {

@@ -17,6 +17,7 @@ import { runGuardProcess } from "./guard_process.ts";
 import { identityFile, type NodeIdentity } from "./identity.ts";
 import { lockHolder } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
+import { onParentEnd } from "./parent_watch.ts";
 import { findByArguments, identify, isAlive, isStopped, kill, killAndConfirm, readArguments } from "./process_table.ts";
 import type { RoleOptions } from "./role_flags.ts";
 import type { RunDir } from "./run_dir.ts";
@@ -62,6 +63,7 @@ export async function runGuard({ options, data, run, identity, listen, operator 
       daemonEnd: (daemon) => readDaemonEnd(run, daemon),
       lastWords: () => lastLine(daemonLog),
       isAlive,
+      onParentEnd,
       isStopped,
       signal: ({ pid }, signal) => kill(pid, signal),
       killAndConfirm,

@@ -14,31 +14,50 @@ class Machine {
   readonly starts: number[] = [];
   readonly events: string[] = [];
   readonly living = new Map<number, { readonly identity: ProcessIdentity; readonly lockedAtMs: number | undefined }>();
+  /** It tells a guard's end. */
+  tells = false;
+  looks = 0;
+  #everyMs = 0;
+  #nextMs = 0;
+  #ended: (() => void) | undefined;
   #look = (): void => {};
   readonly watch: GuardWatch;
 
   constructor() {
     this.#spawn();
-    const clock = { nowMs: () => this.nowMs, every: (_ms: number, run: () => void) => ((this.#look = run), () => {}), after: () => () => {} };
+    const clock = { nowMs: () => this.nowMs, every: (ms: number, run: () => void) => {
+      [this.#everyMs, this.#nextMs, this.#look] = [ms, this.nowMs + ms, run];
+      return () => {};
+    }, after: () => () => {} };
     this.watch = new GuardWatch({
       clock,
       holder: () => [...this.living.values()].find(({ lockedAtMs = Number.POSITIVE_INFINITY }) => lockedAtMs <= this.nowMs)?.identity,
-      isAlive: ({ pid }) => this.living.has(pid),
+      isAlive: ({ pid }) => (this.looks++, this.living.has(pid)),
       killAndConfirm: ({ pid }) => Promise.resolve(this.living.delete(pid)),
       start: () => {
         this.starts.push(this.nowMs);
         return this.#spawn();
       },
+      onEnd: (_guard, ended) => {
+        if (!this.tells) return undefined;
+        this.#ended = ended;
+        return () => void (this.#ended = undefined);
+      },
     }, (kind, cause) => this.events.push(`${kind} ${cause}`.trimEnd()), () => {});
   }
 
   run(untilMs: number): void {
-    for (; this.nowMs < untilMs; this.nowMs += 50) this.#look();
+    for (; this.nowMs < untilMs; this.nowMs = Math.min(untilMs, this.#nextMs)) {
+      if (this.nowMs < this.#nextMs) continue;
+      this.#nextMs += this.#everyMs;
+      this.#look();
+    }
   }
 
   /** Kill whichever lives. */
   kill(): void {
     this.living.clear();
+    this.#ended?.();
   }
 
   #spawn(): DetachedProcess {
@@ -99,4 +118,41 @@ test("a replacement that has the lock and never answers is ended too", () => {
   const { length } = machine.events;
   machine.run(120_000);
   expect(machine.events).toHaveLength(length);
+});
+
+test("a guard whose end is told is looked at seldom, and its end known at once", () => {
+  const machine = new Machine();
+  machine.tells = true;
+  machine.run(10_000);
+  const { looks } = machine;
+  machine.run(20_020);
+  expect(machine.looks - looks).toBeWithin(15, 25);
+  machine.kill();
+  expect(machine.events).toEqual(["guard.crashed"]);
+  machine.run(23_000);
+  expect(machine.events).toEqual(["guard.crashed", "guard.recovered"]);
+  expect(machine.starts).toEqual([20_120]);
+  machine.kill();
+  expect(machine.events.at(-1)).toBe("guard.crashed");
+});
+
+test("an end that was to be told and is not is found by a look", () => {
+  const machine = new Machine();
+  machine.tells = true;
+  machine.run(10_000);
+  machine.living.clear();
+  machine.run(10_700);
+  expect(machine.events).toEqual(["guard.crashed", "guard.recovered"]);
+  expect(machine.starts[0]).toBeWithin(10_100, 10_651);
+});
+
+test("a guard that answers nothing is looked at often, until it answers", () => {
+  const machine = new Machine();
+  machine.tells = true;
+  machine.living.clear();
+  machine.run(150);
+  machine.watch.hung();
+  // It has 2 s to start: not until the next seldom look.
+  machine.run(2_300);
+  expect(machine.events.slice(0, 3)).toEqual(["guard.crashed", "guard.recovered", "guard.hung silent"]);
 });

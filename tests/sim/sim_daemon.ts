@@ -90,6 +90,8 @@ function daemonMachine(node: SimNode, process: SimProcess, system: ProcessMachin
       ...processes,
       holder: () => (node.guardLock?.alive ? node.guardLock.identity : undefined),
       start: () => machine.child(process, startSimGuard(node, false)),
+      // As between processes that are not related: found by looks.
+      onEnd: () => undefined,
     },
     events: {
       add: (events) => node.watch.events(node, events),

@@ -48,6 +48,7 @@ async function runSimGuard(node: SimNode, process: SimProcess, system: ProcessMa
       daemonEnd: ({ pid, startTicks }) => (node.daemonEnd?.pid === pid && node.daemonEnd.startTicks === startTicks ? node.daemonEnd.status : null),
       lastWords: () => node.lastWords,
       isAlive: (found) => machine.find(found) !== undefined,
+      onParentEnd: () => undefined,
       isStopped: (found) => machine.find(found)?.stopped === true,
       signal: (found, signal) => machine.find(found)?.signal(signal),
       killAndConfirm: (found, signal, timeoutMs) => process.killAndConfirm(found, signal, timeoutMs),
