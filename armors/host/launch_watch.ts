@@ -33,13 +33,13 @@ const endWithinMs = 2_000;
  *
  * @param options.intervalMs Between looks at the process table: how late an end
  *   is noticed at most when the shim cannot tell. Default 200 ms.
- * @returns Stops watching.
+ * @returns `stop` watching; `look` now, as when the program is seen to be gone.
  */
 export function watchLaunch(
   record: string,
   onExit: (exit: LaunchExit) => void,
   options: { readonly intervalMs?: number } = {},
-): () => void {
+): { stop(): void; look(): void } {
   const state: Watched = { record, program: undefined, goneAtMs: undefined };
   let watcher: FSWatcher | undefined;
   let soon: ReturnType<typeof setTimeout> | undefined;
@@ -66,7 +66,7 @@ export function watchLaunch(
   if (shim !== undefined) shim.onExit(look);
   else watcher = watchFile(record, look);
   soon = setTimeout(look, 0); // it may have ended before anyone watched
-  return stop;
+  return { stop, look };
 }
 
 function watchFile(path: string, look: () => void): FSWatcher | undefined {

@@ -46,7 +46,8 @@ export interface ProgramSystem {
   isStarting(instance: string, number: number): boolean;
   /** Numbers of the launches on record, newest last. */
   launches(instance: string): number[];
-  onExit(instance: string, number: number, listener: (exit: LaunchExit) => void): void;
+  /** @returns Looks at once whether it has ended: its program is seen to be gone. */
+  onExit(instance: string, number: number, listener: (exit: LaunchExit) => void): () => void;
   isAlive(program: ProcessIdentity): boolean;
   state(program: ProcessIdentity): ProgramState;
   signal(program: ProcessIdentity, signal: NodeJS.Signals): boolean;
@@ -75,6 +76,8 @@ type Watched = {
   readonly program: ProcessIdentity;
   stoppedSinceMs: number | undefined;
   tracedSeen: boolean;
+  /** Looks how its launch has ended. */
+  lookAtEnd: () => void;
 };
 
 type Local = (op: string, payload: Payload) => void;
@@ -83,6 +86,8 @@ type LaunchArgs = { readonly id: string; readonly launch: number; readonly appli
 /** A launch that another life of this armor began has this long to have a program. */
 const startWithinMs = 5_000;
 const startLookMs = 20;
+/** Between looks at a launch that nothing has called for: shims and records tell of ends, and looks at programs find the others. */
+const launchLookMs = 2_000;
 
 type AdoptArgs = LaunchArgs & { readonly boot: string; readonly stopping: boolean; readonly graceMs: number };
 
@@ -104,6 +109,7 @@ export function programHost(system: ProgramSystem): {
   const look = (local: Local): void => {
     for (const one of watched.values()) {
       const state = system.state(one.program);
+      if (state === "gone") one.lookAtEnd();
       if (state !== "stopped") one.stoppedSinceMs = undefined;
       else {
         one.stoppedSinceMs ??= clock.nowMs();
@@ -122,12 +128,13 @@ export function programHost(system: ProgramSystem): {
   const watch = ({ id, launch: number, application }: LaunchArgs, program: ProcessIdentity, local: Local, adopted: boolean): void => {
     const known = watched.get(id);
     if (known?.launch === number) return;
-    watched.set(id, { id, launch: number, program, stoppedSinceMs: undefined, tracedSeen: false });
+    const one: Watched = { id, launch: number, program, stoppedSinceMs: undefined, tracedSeen: false, lookAtEnd: () => {} };
+    watched.set(id, one);
     stopLooking ??= clock.every(timing.watchIntervalMs, () => look(local));
     if (adopted) void serve({ id, launch: number, application }, local);
     const leaveLog = system.keepLog(id, application);
     const foundDead = adopted && !system.isAlive(program);
-    system.onExit(id, number, ({ status, reason }) => {
+    one.lookAtEnd = system.onExit(id, number, ({ status, reason }) => {
       if (watched.get(id)?.launch === number) watched.delete(id);
       leaveLog();
       system.unserve(id, number);
@@ -340,7 +347,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
     instances: () => readdirSync(dirname(data.launches("any"))),
     isStarting: (instance, number) => isStarting(data.launch(instance, number)),
     launches: (instance) => listLaunches(data.launches(instance)),
-    onExit: (instance, number, listener) => void watchLaunch(data.launch(instance, number), listener),
+    onExit: (instance, number, listener) => watchLaunch(data.launch(instance, number), listener, { intervalMs: launchLookMs }).look,
     isAlive,
     state: programState,
     signal: signalGroup,

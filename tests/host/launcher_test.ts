@@ -45,7 +45,7 @@ async function start(options: LaunchOptions): Promise<Extract<LaunchOutcome, { o
 }
 
 const exitOf = (record: string, intervalMs = 50): Promise<LaunchExit> =>
-  new Promise((resolve) => temporary.defer(watchLaunch(record, resolve, { intervalMs })));
+  new Promise((resolve) => temporary.defer(watchLaunch(record, resolve, { intervalMs }).stop));
 
 /** The shim as a process; it is not the program's group. */
 const shimOf = (record: string): number => readLaunchRecord(record)?.shim ?? 0;

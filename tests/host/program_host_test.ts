@@ -20,7 +20,7 @@ test.each([
     isStarting: () => true,
     endStarting: async () => void (ended += 1),
     isAlive: () => true,
-    onExit: () => {},
+    onExit: () => () => {},
     serve: async () => {},
     keepLog: () => () => {},
   };
@@ -138,7 +138,7 @@ describe("a launch that an armor takes for its own, and whose record says what i
       record: () => ({ state: lives ? "running" : "ended", task, program: program(7), ...(!lives && { exit }) }),
       isAlive: () => lives,
       serve: async () => {},
-      onExit: () => {},
+      onExit: () => () => {},
       keepLog: () => () => {},
       launch: async (_instance, _number, _application, given) => {
         task = given;
@@ -176,4 +176,30 @@ test("a launch that was ordered before, of which nothing is on record, starts no
   programHost(system as ProgramSystem).command({ kind: "program.adopt", args } as never, (op, payload) => void told.push([op, payload]));
   await new Promise((resolve) => setTimeout(resolve, 0));
   expect(told).toEqual([["program.taken", { id: "web.0", launch: 5, number: 1, running: true }]]);
+});
+
+test("a program that is seen to be gone has its end looked into at once, by the same look", async () => {
+  const looks: (() => void)[] = [];
+  const told: string[] = [];
+  let state: ReturnType<ProgramSystem["state"]> = "running";
+  const system: Partial<ProgramSystem> = {
+    clock: { nowMs: () => 0, after: () => () => {}, every: (_ms, run) => (looks.push(run), () => {}) },
+    launches: () => [],
+    launch: async () => ({ ok: true, record: "", program: program(7) }),
+    isAlive: () => state === "running",
+    state: () => state,
+    onExit: (_instance, _number, listener) => () => listener({ status: null }),
+    killGroup: async () => true,
+    serve: async () => {},
+    unserve: () => {},
+    keepLog: () => () => {},
+  };
+  programHost(system as ProgramSystem).command({ kind: "program.launch", args: { id: "web.0", launch: 1, application: {} } } as never, (op) => void told.push(op));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  for (const look of looks) look();
+  expect(told).toEqual(["program.started"]);
+  state = "gone";
+  for (const look of looks) look();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect(told).toEqual(["program.started", "program.exited"]);
 });

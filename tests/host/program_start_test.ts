@@ -20,7 +20,7 @@ function machine(record: LaunchRecord, isStarting: () => boolean) {
     record: (_instance, number) => records.get(number),
     isStarting,
     launches: () => [...records.keys()],
-    onExit: () => {},
+    onExit: () => () => {},
     isAlive: () => true,
     serve: async () => {},
     keepLog: () => () => {},

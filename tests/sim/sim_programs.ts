@@ -56,7 +56,7 @@ export function simPrograms(node: SimNode, process: SimProcess): ProgramSystem {
       return shim !== undefined && machine.byPid(shim)?.role === "shim";
     },
     launches: (instance) => [...disk.launchesOf(instance).keys()].sort((a, b) => a - b),
-    onExit: (instance, number, listener) => watch(instance, number, listener),
+    onExit: (instance, number, listener) => (watch(instance, number, listener), () => {}),
     isAlive: (program) => find(program) !== undefined,
     state: (program) => {
       const found = find(program);
