@@ -112,6 +112,7 @@ export function programHost(system: ProgramSystem): {
       if (state === "gone") one.lookAtEnd();
       if (state !== "stopped") one.stoppedSinceMs = undefined;
       else {
+        if (one.stoppedSinceMs === undefined) clock.after(timing.stoppedIsHungMs, () => look(local));
         one.stoppedSinceMs ??= clock.nowMs();
         const durationMs = clock.nowMs() - one.stoppedSinceMs;
         if (durationMs >= timing.stoppedIsHungMs) local("program.hung", { id: one.id, launch: one.launch, durationMs, cause: "stopped" });

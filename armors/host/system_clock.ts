@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import type { Clock } from "../../core/clock.ts";
 import { systemCalls } from "./ffi.ts";
+import { Repetitions } from "./repetition.ts";
 
 /**
  * Milliseconds since boot, sleep included (`CLOCK_BOOTTIME`): the same in every
@@ -29,6 +30,13 @@ export function bootId(): string {
   return (boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim());
 }
 
+const repetitions = new Repetitions(nowMs);
+
+/** A heartbeat has come: what is to be done now and then is done in the same turn. */
+export function joinTurn(): void {
+  repetitions.join();
+}
+
 /** The machine's clock and the runtime's timers. */
 export const systemClock: Clock = {
   nowMs,
@@ -36,9 +44,5 @@ export const systemClock: Clock = {
     const timer = setTimeout(run, delayMs);
     return () => clearTimeout(timer);
   },
-  every: (intervalMs, run) => {
-    const timer = setInterval(run, intervalMs);
-    timer.unref?.();
-    return () => clearInterval(timer);
-  },
+  every: (intervalMs, run) => repetitions.every(intervalMs, run),
 };

@@ -10,7 +10,7 @@ import type { Machine } from "./machine.ts";
 import { identify } from "./process_table.ts";
 import { readPort, type RunDir, writePort } from "./run_dir.ts";
 import type { Seams } from "./seams.ts";
-import { bootId, systemClock } from "./system_clock.ts";
+import { bootId, joinTurn, systemClock } from "./system_clock.ts";
 import { systemRandom } from "./system_random.ts";
 
 /** One line of a process's own log. */
@@ -32,7 +32,13 @@ export function systemMachine(run: RunDir, seams?: Seams): Machine {
     self,
     ports: { read: (id) => readPort(run, id), write: (id, port) => writePort(run, id, port) },
     pause: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
-    openPort: (way, options) => openHeartbeatPort(options, seams?.udp(way)),
+    openPort: (way, options) => {
+      const onHeartbeat: typeof options.onHeartbeat = (heartbeat, from) => {
+        options.onHeartbeat(heartbeat, from);
+        joinTurn();
+      };
+      return openHeartbeatPort({ ...options, onHeartbeat }, seams?.udp(way));
+    },
     around: (surroundings) => (seams ? { ...surroundings, clock: seams.clock() } : surroundings),
     log: logLine,
     tell: (text) => void process.stderr.write(`armor: ${text}\n`),
