@@ -11,7 +11,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import type { DataDir } from "./data_dir.ts";
 import { holderOf } from "./guard_watch.ts";
-import { programState, type ProgramState, signalProcess } from "./process_table.ts";
+import { isAlive, programState, type ProgramState, signalProcess } from "./process_table.ts";
 import { systemClock } from "./system_clock.ts";
 
 const lookEveryMs = 500;
@@ -29,9 +29,18 @@ export interface PairSystem {
 
 /** Guard and daemon of this machine's node. */
 export function pairSystem(data: DataDir): PairSystem {
+  // Who holds a lock holds it for life: its file is read when that has ended.
+  const known = new Map<string, ProcessIdentity | undefined>();
+  const holder = (lock: string): ProcessIdentity | undefined => {
+    const last = known.get(lock);
+    if (last && isAlive(last)) return last;
+    const found = holderOf(lock);
+    known.set(lock, found);
+    return found;
+  };
   return {
     clock: systemClock,
-    holders: () => [holderOf(data.guardLock), holderOf(data.daemonLock)],
+    holders: () => [holder(data.guardLock), holder(data.daemonLock)],
     state: programState,
     wake: (identity) => void signalProcess(identity, "SIGCONT"),
   };

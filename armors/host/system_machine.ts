@@ -6,6 +6,7 @@
 import process from "node:process";
 import { ArmorError } from "../../core/errors.ts";
 import { openHeartbeatPort } from "../../transports/heartbeat_port.ts";
+import { AnsweredPorts } from "./answered_ports.ts";
 import type { Machine } from "./machine.ts";
 import { identify } from "./process_table.ts";
 import { readPort, type RunDir, writePort } from "./run_dir.ts";
@@ -25,15 +26,17 @@ export const logLine = (text: string): void => void process.stderr.write(`${new 
 export function systemMachine(run: RunDir, seams?: Seams): Machine {
   const self = identify(process.pid);
   if (!self) throw new ArmorError("no_proc", "Cannot start: /proc is not readable");
+  const ports = new AnsweredPorts((id) => readPort(run, id));
   return {
     clock: systemClock,
     random: systemRandom,
     bootId: bootId(),
     self,
-    ports: { read: (id) => readPort(run, id), write: (id, port) => writePort(run, id, port) },
+    ports: { read: (id) => ports.read(id), write: (id, port) => writePort(run, id, port) },
     pause: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
     openPort: (way, options) => {
       const onHeartbeat: typeof options.onHeartbeat = (heartbeat, from) => {
+        if (way === "here" && heartbeat.type === "reply") ports.answered(heartbeat.from, from.port);
         options.onHeartbeat(heartbeat, from);
         joinTurn();
       };
