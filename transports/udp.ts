@@ -46,7 +46,8 @@ export async function openUdp({ host, port, onDatagram }: UdpOptions): Promise<U
     throw new AddressError("bad_address", `Cannot listen on ${where}: no address for host ${JSON.stringify(host)}`, { cause });
   });
   const family = isIPv6(resolved) ? 6 : 4;
-  const socket: Socket = createSocket({ type: family === 6 ? "udp6" : "udp4" });
+  // Names are resolved before they come here: the runtime need not look, which it does for every datagram.
+  const socket: Socket = createSocket({ type: family === 6 ? "udp6" : "udp4", lookup: (address, _options, done) => done(null, address, family) });
   await new Promise<void>((done, failed) => {
     socket.once("error", (cause: Error & { code?: string }) => {
       try {
