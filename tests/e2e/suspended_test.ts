@@ -11,6 +11,7 @@ import { armorProcesses, livingPrograms, runningPids, signal } from "./processes
 import { waitFor } from "./wait.ts";
 
 /** Longer than a node, an armor or a takeover gets before it is given up. */
+const quietMs = 500;
 const sleepMs = 5_500;
 const boundMs = 20_000;
 
@@ -40,9 +41,19 @@ async function runs(on: readonly Node[]): Promise<number[]> {
   }, boundMs, 50);
 }
 
+/** @returns The number of the last event, when what was before is all told: a copy that was ended says so a moment after it is gone. */
+async function lastOf(teller: Node): Promise<number> {
+  for (let before = -1;;) {
+    const { seq } = (await teller.events()).at(-1)!;
+    if (seq === before) return seq;
+    before = seq;
+    await new Promise((resolve) => setTimeout(resolve, quietMs));
+  }
+}
+
 /** Lets nodes sleep. @returns What happened after that, as `teller` knows. */
 async function sleep(nodes: readonly Node[], teller: Node): Promise<ArmorEvent[]> {
-  const { seq } = (await teller.events()).at(-1)!;
+  const seq = await lastOf(teller);
   const pids = nodes.flatMap((node) => [...armorProcesses(node.dataDir), ...livingPrograms(node.dataDir)].map(({ pid }) => pid));
   for (const pid of pids) signal(pid, "SIGSTOP");
   await new Promise((resolve) => setTimeout(resolve, sleepMs));
