@@ -13,7 +13,7 @@ import { type DetachedProcess, selfArgv, spawnDetached } from "./child_process.t
 import type { DataDir } from "./data_dir.ts";
 import { lockHolder } from "./lock_file.ts";
 import { onParentEnd } from "./parent_watch.ts";
-import { identify, isAlive, killAndConfirm, readArguments } from "./process_table.ts";
+import { findByArguments, identify, isAlive, isStopped, kill, killAndConfirm, readArguments } from "./process_table.ts";
 import { systemClock } from "./system_clock.ts";
 
 const lookEveryMs = 50;
@@ -22,6 +22,8 @@ const lookSlowlyEveryMs = 500;
 /** A service manager gets this long to start a guard of its own. */
 const replaceAfterMs = 100;
 const killWithinMs = 2_000;
+/** After a new guard: a service manager may have started one of its own, and that have been stopped before it could find the lock taken. */
+const wakeOthersAfterMs = [2_000, 10_000] as const;
 /** A guard that has just been started gets this long to take its lock, and again to answer. */
 const startWithinMs = 2_000;
 /** Doubled for each one that did not, up to here: on a slow or busy machine some start does succeed. */
@@ -36,6 +38,8 @@ export interface GuardSystem {
   killAndConfirm(identity: ProcessIdentity, signal: NodeJS.Signals, timeoutMs: number): Promise<boolean>;
   /** @throws If it cannot be started. */
   start(): DetachedProcess;
+  /** Wake stopped processes that were to be this node's guard too: of two one ends, if both go on. */
+  wakeOthers(guard: ProcessIdentity): void;
   /** Call `ended` when that guard has. @returns Listens no more; `undefined` where it will not be told. */
   onEnd(guard: ProcessIdentity, ended: () => void): (() => void) | undefined;
 }
@@ -58,6 +62,16 @@ export function guardSystem(data: DataDir, flags: readonly string[]): GuardSyste
         env: armorEnvironment(process.env),
         logFile: `${data.path}/guard.log`,
       }),
+    wakeOthers: (guard) => {
+      const isOurs = (argv: readonly string[]): boolean => {
+        const value = (flag: string): string | undefined => (argv.includes(flag) ? argv[argv.indexOf(flag) + 1] : undefined);
+        return ["daemon", "guard"].includes(value("--role") ?? "") && value("--data-dir") === data.path;
+      };
+      for (const pid of findByArguments(isOurs)) {
+        const other = pid === guard.pid ? undefined : identify(pid);
+        if (other && isStopped(other)) kill(pid, "SIGCONT");
+      }
+    },
     onEnd: (guard, ended) => {
       if (child?.pid !== guard.pid) return onParentEnd(guard, ended);
       let listens = true;
@@ -131,7 +145,10 @@ export class GuardWatch {
     }
     const holder = this.system.holder();
     if (holder && isAlive(holder)) {
-      if (this.#goneSinceMs !== undefined) this.onEvent("guard.recovered", "");
+      if (this.#goneSinceMs !== undefined) {
+        this.onEvent("guard.recovered", "");
+        for (const afterMs of wakeOthersAfterMs) clock.after(afterMs, () => this.#guard?.process === holder && this.system.wakeOthers(holder));
+      }
       this.#guard = { process: holder, sinceMs: this.#goneSinceMs === undefined ? -Infinity : clock.nowMs() };
       this.#goneSinceMs = undefined;
       this.#stopListening?.();

@@ -12,6 +12,7 @@ import { dataDir } from "../../armors/host/data_dir.ts";
 import { DeadLetterFile, deadLetterPath } from "../../armors/host/dead_letters.ts";
 import { frameRecord } from "../../armors/host/record_frame.ts";
 import { encode } from "../../core/codec.ts";
+import { identify, programState } from "../../armors/host/process_table.ts";
 import { Cluster, instances } from "./cluster.ts";
 import type { ArmorEvent, Node } from "./node.ts";
 import { isLiving, type ProcessRole, signal } from "./processes.ts";
@@ -78,6 +79,25 @@ describe("guard and daemon stopped at once", () => {
     expect((await woken()).map(({ subject }) => subject.split("@")[0]).sort()).toEqual(["daemon", "guard"]);
     expect(await program()).toBe(before);
     for (const role of ["guard", "daemon"] as ProcessRole[]) expect(n1.pids(role).length).toBe(1);
+  }, 60_000);
+});
+
+describe("a second guard that is stopped before it finds that there is one", () => {
+  test("is woken after the first was replaced: one is left", async () => {
+    const before = await program();
+    const seq = await lastSeq();
+    const [first] = n1.pids("guard");
+    n1.spawn();
+    const second = await waitFor("it starts", () => n1.pids("guard").find((pid) => pid !== first), 5_000, 1);
+    signal(second, "SIGSTOP");
+    signal(first!, "SIGKILL");
+    await waitFor("the first is replaced", async () => (await eventsSince(seq)).some(({ kind, node }) => kind === "guard.recovered" && node === "n1"));
+    // A guard that an operator started takes the place of one that the daemon did; one that hangs would stay beside it.
+    await waitFor("one guard is left, and runs", () => {
+      const guards = n1.pids("guard");
+      return guards.length === 1 && programState(identify(guards[0]!)!) === "running";
+    }, 20_000);
+    expect(await program()).toBe(before);
   }, 60_000);
 });
 

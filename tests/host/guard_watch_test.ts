@@ -17,6 +17,9 @@ class Machine {
   /** It tells a guard's end. */
   tells = false;
   looks = 0;
+  /** When it has woken all guards but which. */
+  readonly woken: string[] = [];
+  #later: { readonly atMs: number; readonly run: () => void }[] = [];
   #everyMs = 0;
   #nextMs = 0;
   #ended: (() => void) | undefined;
@@ -28,7 +31,10 @@ class Machine {
     const clock = { nowMs: () => this.nowMs, every: (ms: number, run: () => void) => {
       [this.#everyMs, this.#nextMs, this.#look] = [ms, this.nowMs + ms, run];
       return () => {};
-    }, after: () => () => {} };
+    }, after: (ms: number, run: () => void) => {
+      this.#later.push({ atMs: this.nowMs + ms, run });
+      return () => {};
+    } };
     this.watch = new GuardWatch({
       clock,
       holder: () => [...this.living.values()].find(({ lockedAtMs = Number.POSITIVE_INFINITY }) => lockedAtMs <= this.nowMs)?.identity,
@@ -38,6 +44,7 @@ class Machine {
         this.starts.push(this.nowMs);
         return this.#spawn();
       },
+      wakeOthers: ({ pid }) => void this.woken.push(`${this.nowMs} but ${pid}`),
       onEnd: (_guard, ended) => {
         if (!this.tells) return undefined;
         this.#ended = ended;
@@ -48,6 +55,8 @@ class Machine {
 
   run(untilMs: number): void {
     for (; this.nowMs < untilMs; this.nowMs = Math.min(untilMs, this.#nextMs)) {
+      for (const { run } of this.#later.filter(({ atMs }) => atMs <= this.nowMs)) run();
+      this.#later = this.#later.filter(({ atMs }) => atMs > this.nowMs);
       if (this.nowMs < this.#nextMs) continue;
       this.#nextMs += this.#everyMs;
       this.#look();
@@ -79,6 +88,17 @@ test("a guard that has ended is replaced, after a service manager's time", () =>
   machine.run(3_000);
   expect(machine.events).toEqual(["guard.crashed", "guard.recovered"]);
   expect(machine.starts).toEqual([1_100]);
+});
+
+test("after a new guard others that are stopped are woken: a service manager's may have been before it found the lock taken", () => {
+  const machine = new Machine();
+  machine.run(10_000);
+  expect(machine.woken).toEqual([]);
+  machine.kill();
+  machine.run(30_000);
+  const [start] = machine.starts;
+  const [guard] = machine.living.keys();
+  expect(machine.woken.map((text) => text.replace(/^\d+/, (at) => `${Math.round((Number(at) - start!) / 1_000)} s`))).toEqual([`2 s but ${guard}`, `10 s but ${guard}`]);
 });
 
 test("a guard that answers nothing is ended at once", () => {

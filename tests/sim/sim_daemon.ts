@@ -90,6 +90,9 @@ function daemonMachine(node: SimNode, process: SimProcess, system: ProcessMachin
       ...processes,
       holder: () => (node.guardLock?.alive ? node.guardLock.identity : undefined),
       start: () => machine.child(process, startSimGuard(node, false)),
+      wakeOthers: ({ pid }) => {
+        for (const other of machine.all("guard")) if (other.pid !== pid && other.stopped) other.signal("SIGCONT");
+      },
       // As between processes that are not related: found by looks.
       onEnd: () => undefined,
     },
