@@ -118,6 +118,12 @@ export function instances(node: string): Element {
   /** What instances had that belong here no longer is given up. */
   const retain = (thread: Executing, state: State): void => thread.command({ kind: "program.retain", args: { ids: Object.keys(state) } });
 
+  const tellNow = (state: State, thread: Executing): void => {
+    const reports = Object.values(state).map(report);
+    thread.send({ ops: [op("instances.told", "ftm")], payload: { node, instances: reports, started: !thread.volatile.told }, lane: "system" });
+    thread.setVolatile({ ...thread.volatile, told: true });
+  };
+
   const tell = (thread: Executing): void => thread.after("tell", 0, "instances.tell");
 
   const find = (state: State, thread: Executing): Instance | undefined => {
@@ -212,9 +218,10 @@ export function instances(node: string): Element {
       "program.exited": (state, thread) => {
         const instance = find(state, thread);
         if (!instance || !live(instance.state)) return;
-        tell(thread);
         const next = put(state, instance.order.id, ended(thread, instance));
         if (!(instance.order.id in next)) retain(thread, next);
+        // With the event, not after it: whoever has heard that a job has completed must not place it anew, should this node be lost now.
+        tellNow(next, thread);
         return next;
       },
       // The program cannot be started here: not a crash, another node may do.
@@ -264,11 +271,7 @@ export function instances(node: string): Element {
         tell(thread);
         return put(state, instance.order.id, { ...instance, crashLoop: false });
       },
-      "instances.tell": (state, thread) => {
-        const reports = Object.values(state).map(report);
-        thread.send({ ops: [op("instances.told", "ftm")], payload: { node, instances: reports, started: !thread.volatile.told }, lane: "system" });
-        thread.setVolatile({ ...thread.volatile, told: true });
-      },
+      "instances.tell": (state, thread) => tellNow(state, thread),
     },
   });
 

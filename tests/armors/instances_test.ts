@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { decode } from "../../core/codec.ts";
+import type { Message } from "../../core/message.ts";
 import type { Application } from "../../armors/application.ts";
 import { parseApplication } from "../../armors/application_schema.ts";
 import { Execution } from "./execution_fixture.ts";
@@ -210,6 +212,16 @@ describe("a job", () => {
     execution.advance(100);
     expect(execution.state(id)).toMatchObject({ state: "completed", launch: 1 });
     expect(completed(execution)).toBe(1);
+  });
+
+  test("is told to the FTM as completed in the very commit that holds the event: it cannot be known to have completed and be placed anew", () => {
+    const execution = new Execution();
+    const id = execution.run({ kind: "job" });
+    execution.advance(100);
+    const kernel = execution.network.armor("execution@n1").kernel!;
+    const { commits } = kernel.step({ kind: "local", op: "program.exited", payload: { id, launch: execution.running.get(id)!, status: 0 } }, execution.nowMs);
+    const said = commits.map(({ sent = [] }) => sent.map(({ body }) => (decode(body) as Message).ops[0]!.name));
+    expect(said).toContainEqual(["instances.told", "events.note"]);
   });
 
   test("is not run again by an FTM that does not know that it has completed", () => {
