@@ -67,7 +67,8 @@ export function epochPromise(node: string): Element {
     handlers: {
       "armor.started": (state, thread) => {
         if (!state.ftm) return;
-        if (compareEpochs(state.promised, state.ftm.epoch) > 0) lookLater(thread);
+        // The life before may have found this node's FTM gone, and died before anybody was asked for another.
+        if (compareEpochs(state.promised, state.ftm.epoch) > 0 || state.ftm.node === node) lookLater(thread);
         thread.payload["ftm"] = state.ftm;
         thread.insert(op("ftm.changed"));
       },
@@ -91,10 +92,12 @@ export function epochPromise(node: string): Element {
       // It obeys the FTM no more, and the FTM, which it hears, does not know: there has to be another one, above the promise.
       "epoch.unredeemed": (_state, thread) => thread.insert(op("liveness.read"), op("armors.report"), op("epoch.remind")),
       "epoch.remind": (state, thread) => {
-        if (!state.ftm || compareEpochs(state.promised, state.ftm.epoch) <= 0) return;
+        if (!state.ftm) return;
+        const isGone = state.ftm.node === node && !(thread.payload["report"] as NodeReport).armors.some(({ armor }) => armor === "ftm");
+        if (!isGone && compareEpochs(state.promised, state.ftm.epoch) <= 0) return;
         lookLater(thread);
-        // The FTM of this node ended with the promise, and nobody else watches that it has a successor.
-        if (state.ftm.node === node && !(thread.payload["report"] as NodeReport).armors.some(({ armor }) => armor === "ftm")) {
+        // Nobody else watches that an FTM of this node that has ended, as with the promise, has a successor.
+        if (isGone) {
           thread.payload["gone"] = state.ftm.epoch;
           return thread.insert(op("ftm.lost"));
         }

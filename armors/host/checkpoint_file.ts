@@ -104,8 +104,11 @@ class CheckpointFiles implements CheckpointStore {
     const missing = missingSince(reached, mark);
     const lost = mark && (!reached || compareGenerations(mark.generation, reached.generation) > 0) ? mark.generation : undefined;
     const complete = read.complete && !missing;
-    if (complete && read.snapshot !== undefined) this.#continueLog(read, read.snapshot, mark);
-    else if (!complete) {
+    if (complete && read.snapshot !== undefined) {
+      this.#continueLog(read, read.snapshot, mark);
+      // Else a log that is cut before the next commit would look whole.
+      if (reached && !mark) this.#mark.write({ commit: reached.commit, generation: reached.generation });
+    } else if (!complete) {
       // What is missing must stay visible until a snapshot has made a new beginning.
       this.#blocked = new CheckpointError("damaged", `Cannot append to checkpoint of "${this.armor}": it is damaged and a snapshot is needed first`);
     }

@@ -28,12 +28,17 @@ function daemon(at: string = "a", has: boolean = false) {
       "table.read": (_state, thread) => void (thread.payload["table"] = {}),
     },
   });
-  const kernel = new Microkernel({ armor: "daemon@b", generation, elements: [epochPromise("b"), others], random: seededRandom(1) });
+  let kernel = new Microkernel({ armor: "daemon@b", generation, elements: [epochPromise("b"), others], random: seededRandom(1) });
   const step = (op: string, payload: Record<string, unknown>): void => void kernel.step({ kind: "local", op, payload: payload as Record<string, Data> }, nowMs);
   kernel.step({ kind: "start", payload: {} }, nowMs);
   step("epoch.announce", { ftm: { epoch: { number: 3, node: at }, node: at } });
   return {
     lost,
+    /** The daemon begins another life. */
+    restart: () => {
+      kernel = new Microkernel({ armor: "daemon@b", generation, elements: [epochPromise("b"), others], random: seededRandom(1), restored: { snapshot: kernel.snapshot(), records: [] } });
+      kernel.step({ kind: "start", payload: {} }, nowMs);
+    },
     prepare: (number: number) => step("epoch.prepare", { epoch: { number, node: "b" }, gone: null }),
     announce: (number: number) => step("epoch.announce", { ftm: { epoch: { number, node: "b" }, node: "b" } }),
     /** Let time pass. @returns What the FTM is told it has promised. */
@@ -67,6 +72,15 @@ test("an FTM above the promise is found in the state: nobody can have announced 
   const state = (number: number) => ({ promised: { number: 3, node: "a" }, ftm: { epoch: { number, node: "a" }, node: "a" } });
   expect(check!(state(3), undefined)).toBeUndefined();
   expect(check!(state(8_195), undefined)).toBeString();
+});
+
+test("an FTM of this node that is not there any more in the daemon's next life is lost: the one before may have found that, and told nobody", () => {
+  for (const [at, has, gone] of [["b", false, [3]], ["b", true, []], ["a", false, []]] as const) {
+    const node = daemon(at, has);
+    node.restart();
+    node.wait(undefined);
+    expect(node.lost.slice(0, 1)).toEqual([...gone]);
+  }
 });
 
 test("an FTM of this node that ended with a promise is lost when nobody has redeemed it", () => {

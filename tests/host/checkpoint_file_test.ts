@@ -204,6 +204,18 @@ describe("a cut", () => {
     }
   });
 
+  test("is seen again by the next life but one, whose predecessor wrote the mark anew though it had nothing to commit", () => {
+    for (const content of ["", "garbage", "\x82\x1a\x00"]) {
+      const folder = filled();
+      writeFileSync(file(folder, mark), content);
+      open(folder).store.close();
+      const bytes = readFileSync(file(folder, log2));
+      const ends = scanFrames(bytes).contents.map((one) => one.byteOffset - bytes.byteOffset + one.length);
+      truncateSync(file(folder, log2), ends.at(-2)!);
+      expect(restore(folder)).toMatchObject({ complete: false, damage: ["it ends at commit 9: 1 commit after it is missing"] });
+    }
+  });
+
   test("in the header of a log whose snapshot exists is damage", () => {
     const folder = filled();
     for (const length of [0, 5, 30]) {
