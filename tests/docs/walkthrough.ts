@@ -8,7 +8,7 @@
  * @module
  */
 import { spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -16,6 +16,7 @@ import { cleanEnvironment } from "../../armors/environment.ts";
 import { root } from "../../build/tools.mjs";
 import { standardPath } from "../../armors/host/program_lookup.ts";
 import { killNode, removeNode } from "../../cli/demo/node_processes.ts";
+import { findByArguments, kill } from "../../armors/host/process_table.ts";
 import { freePorts } from "../../cli/demo/ports.ts";
 import { armorBinary } from "../runtime/binary.ts";
 
@@ -62,6 +63,8 @@ export class Walkthrough {
   /** End what the page has started, and remove its files. */
   async end(): Promise<void> {
     const place = join(this.folder, "try");
+    // Started in this folder, a guard has the name of its node's folder as the page writes it; it would start again what is ended below.
+    for (const pid of findByArguments((argv) => argv.includes("--role"))) if (isIn(place, pid)) kill(pid, "SIGKILL");
     for (const name of existsSync(place) ? readdirSync(place) : []) {
       if (!/^n\d$/.test(name)) continue;
       await killNode(join(place, name));
@@ -93,4 +96,12 @@ ${lines.join("")}echo "THE END"
 
 function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function isIn(folder: string, pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`).startsWith(folder);
+  } catch {
+    return false; // it has ended
+  }
 }
