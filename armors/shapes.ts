@@ -16,6 +16,9 @@ export const roles = ["daemon", "ftm", "heartbeat", "execution", "own"] as const
 /** One of {@link roles}. */
 export type Role = (typeof roles)[number];
 
+/** Of which order a job has completed; in events of that. */
+export type Completion = { readonly name: string; readonly serial: string; readonly restart: number };
+
 /** A node as the cluster knows it durably. */
 export type NodeRegistration = {
   readonly id: string;
@@ -30,6 +33,8 @@ export type NodeRegistration = {
   readonly replaced?: boolean;
   /** It joins together with others: a majority is one with them and one without them, until that is stored. */
   readonly joining?: boolean;
+  /** How many nodes had joined the cluster before it; given by the application table. */
+  readonly number?: number;
 };
 
 /** What the FTM may think of a node. */

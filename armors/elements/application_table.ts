@@ -4,13 +4,13 @@
  *
  * @module
  */
-import type { Data } from "../../core/data.ts";
+import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ApplicationEntry, daemonOf, type NodeRegistration, type NodeState, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
+import { type ApplicationEntry, type Completion, daemonOf, type NodeRegistration, type NodeState, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
 import { wrongTable } from "./state_checks.ts";
@@ -23,6 +23,8 @@ type State = { readonly version: TableVersion; readonly lineage: readonly TableV
  * not. `before`: those without the ones that are joining together, if there are any; of these, too, enough must have it.
  */
 type Waiting = { readonly key: string; readonly version: TableVersion; readonly members: readonly string[]; readonly before: readonly string[] | null };
+/** A state of the table that enough nodes may not have yet, and which nodes have to. */
+type Unsettled = Omit<Waiting, "key"> & { readonly entries: { readonly [key: string]: Data } };
 type Volatile = {
   /** What each daemon has confirmed as stored. */
   readonly stored: { readonly [node: string]: TableVersion };
@@ -31,12 +33,18 @@ type Volatile = {
   /** Changes since the version before, for those who have that. */
   readonly last: TableStore | null;
   readonly waiting: readonly Waiting[];
+  /** Oldest first. */
+  readonly unsettled: readonly Unsettled[];
+  /** The last that enough nodes have: a successor of this FTM begins from it or from a later one. Null until there is one in this epoch. */
+  readonly settled: { readonly [key: string]: Data } | null;
   /** Copies taken in that had gone their own way. */
   readonly merges: number;
 };
 type Table = Thread<Volatile>;
 
 const commitWithinMs = timing.operatorDeadlineMs - 500;
+/** Of more states that enough nodes may not have yet the newest is kept in the place of the last. */
+const unsettledMax = 64;
 
 /** @param node The FTM's own node. */
 export function applicationTable(node: string): Element {
@@ -46,7 +54,25 @@ export function applicationTable(node: string): Element {
     for (const key of unset) delete next[key];
     const { lineage } = state;
     thread.setVolatile({ ...thread.volatile, last: { version, lineage, base: state.version, set, unset } });
+    unsettle(next as State, thread);
     return next as State;
+  };
+
+  /** Until enough nodes have it as it is now. */
+  const wait = (state: State, thread: Table): void => {
+    const { members, before } = counting(state, node);
+    spread(state, thread, members);
+    const key = thread.block({ kind: "wait", timeoutMs: commitWithinMs });
+    const waiting = [...thread.volatile.waiting.slice(-1_000), { key, version: state.version, members, before }];
+    thread.setVolatile({ ...thread.volatile, waiting });
+    thread.after("settle", 0, "table.settle-now");
+  };
+
+  const unsettle = (state: State, thread: Table): void => {
+    const { unsettled } = thread.volatile;
+    const newest: Unsettled = { version: state.version, ...counting(state, node), entries: tableEntries(state) };
+    thread.setVolatile({ ...thread.volatile, unsettled: [...unsettled.slice(0, unsettledMax - 1), newest] });
+    thread.after("settle", 0, "table.settle-now");
   };
 
   const spread = (state: State, thread: Table, nodes: readonly string[]): void => {
@@ -82,9 +108,9 @@ export function applicationTable(node: string): Element {
     name: "application_table",
     version: 1,
     state: { version: { epoch: epochZero, sequence: 0 }, lineage: [] },
-    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [], merges: 0 }),
+    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [], unsettled: [], settled: null, merges: 0 }),
     check: wrongTable,
-    blocking: ["table.commit"],
+    blocking: ["table.commit", "table.await"],
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { epoch, reports } = thread.payload["begin"] as unknown as FtmBegin;
@@ -95,12 +121,17 @@ export function applicationTable(node: string): Element {
         let state: State = { ...freshest.entries, version: { epoch, sequence: 1 }, lineage };
         for (const { table } of reports) if (!contains(state, table.version)) state = takeIn(state, thread, table);
         // What was just merged is not a difference to anything the daemons have.
-        thread.setVolatile({ ...thread.volatile, last: null });
+        thread.setVolatile({ ...thread.volatile, last: null, unsettled: [], settled: null });
+        unsettle(state, thread);
         return state;
       },
       "table.begin-spread": (state, thread) => spread(state, thread, registered(state, node)),
       "table.read": (state, thread) => {
         thread.payload["table"] = tableEntries(state);
+      },
+      // For those who act on it: what a successor of this FTM may not know must not have had an effect.
+      "table.read-settled": (_state, thread) => {
+        thread.payload["settled"] = thread.volatile.settled;
       },
       "application.change": (state, thread) => {
         const { set, unset, answer } = changeApplication(state, thread.payload, state.version);
@@ -116,25 +147,42 @@ export function applicationTable(node: string): Element {
         if (answers || Object.keys(set).length + unset.length > 0) return change(state, thread, dated(state, set, state.version.sequence + 1), unset);
       },
       "application.completed": (state, thread) => {
-        const { name, serial, instance, restart } = thread.payload as { name: string; serial: string; instance: string; restart: number };
-        const entry = state[`app:${name}`] as ApplicationEntry | undefined;
-        // Told again of a run before the operator's restart, as by an execution armor that was restored just then.
-        if (!entry || entry.serial !== serial || restart < entry.restart || entry.completed.includes(instance)) {
+        const { instance, ...completion } = thread.payload as unknown as Completion & { readonly instance: string };
+        const set = completed(state, [{ ...completion, instance }]);
+        if (Object.keys(set).length === 0) {
           thread.finish();
           return;
         }
         thread.insert(op("table.commit"), op("cluster.changed"));
-        return change(state, thread, { [`app:${name}`]: { ...entry, completed: [...entry.completed, instance] } });
+        return change(state, thread, set);
+      },
+      // Of events that a daemon brings: a completion may be told when the table has it.
+      "table.complete": (state, thread) => {
+        const events = thread.payload["events"] as DataRecord[];
+        const completions = events.filter(isCompletion).map(({ subject, completion }) => ({ ...completion as Completion, instance: String(subject) }));
+        if (completions.length === 0) return;
+        thread.insert(op("table.await"));
+        const set = completed(state, completions);
+        if (Object.keys(set).length > 0) return change(state, thread, set);
+      },
+      "table.await": (state, thread) => {
+        if (!thread.completion) return wait(state, thread);
+        if (thread.completion.ok) return;
+        // Their daemon keeps them, and brings them again.
+        const { events, keys } = thread.payload as unknown as { events: DataRecord[]; keys: string[] };
+        thread.payload["keys"] = keys.filter((_, index) => !isCompletion(events[index]!));
+        thread.payload["events"] = events.filter((event) => !isCompletion(event));
       },
       "node.register": (state, thread) => {
         const { registration, registrations = [registration] } = thread.payload as unknown as { registration: NodeRegistration; registrations?: readonly NodeRegistration[] };
         delete thread.payload["registrations"];
         const set: { [key: string]: NodeRegistration } = {};
+        let next = 1 + Math.max(-1, ...Object.entries(state).filter(([key]) => key.startsWith("node:")).map(([, entry]) => (entry as NodeRegistration).number ?? 0));
         for (const one of registrations) {
           const before = state[`node:${one.id}`] as NodeRegistration | undefined;
           // Told once more to leave while its leaving is stored: else it would have left by a majority that counts it.
           const leaves = before?.left === true && one.draining;
-          set[`node:${one.id}`] = leaves ? { ...before, address: one.address } : one;
+          set[`node:${one.id}`] = leaves ? { ...before, address: one.address } : { ...one, number: before ? before.number ?? 0 : next++ };
         }
         return change(state, thread, set);
       },
@@ -149,14 +197,7 @@ export function applicationTable(node: string): Element {
           for (const field of ["nodes", "table", "armors", "heard", "merges"]) delete thread.payload[field];
           return;
         }
-        const members = registered(state, node);
-        spread(state, thread, members);
-        const key = thread.block({ kind: "wait", timeoutMs: commitWithinMs });
-        const settled = members.filter((id) => (state[`node:${id}`] as NodeRegistration | undefined)?.joining !== true);
-        const before = settled.length < members.length ? settled : null;
-        const waiting = [...thread.volatile.waiting.slice(-1_000), { key, version: state.version, members, before }];
-        thread.setVolatile({ ...thread.volatile, waiting });
-        thread.after("settle", 0, "table.settle-now");
+        wait(state, thread);
       },
       "table.stored": (state, thread) => {
         const { node: id, stored, diverged } = thread.payload as unknown as { node: string; stored: TableVersion; diverged?: TableCopy };
@@ -194,17 +235,36 @@ export function applicationTable(node: string): Element {
       "table.again": (state, thread) => spread(state, thread, [thread.payload["id"] as string]),
       "table.settle-now": (_state, thread) => thread.insert(op("nodes.read"), op("table.settle")),
       "table.settle": (_state, thread) => {
-        if (thread.volatile.waiting.length === 0) return;
+        const { waiting, unsettled, stored } = thread.volatile;
+        if (waiting.length + unsettled.length === 0) return;
         const nodes = new Map((thread.payload["nodes"] as unknown as readonly NodeView[]).map((one) => [one.id, one.state]));
-        const waiting = thread.volatile.waiting.filter((one) => {
-          if (!isSettled(one, thread.volatile.stored, nodes, node)) return true;
+        const still = waiting.filter((one) => {
+          if (!isSettled(one, stored, nodes, node)) return true;
           thread.complete(one.key, { ok: true, value: null });
           return false;
         });
-        thread.setVolatile({ ...thread.volatile, waiting });
+        thread.setVolatile({ ...thread.volatile, waiting: still });
+        const last = unsettled.findLastIndex((one) => isSettled(one, stored, nodes, node));
+        if (last < 0) return;
+        thread.setVolatile({ ...thread.volatile, unsettled: unsettled.slice(last + 1), settled: unsettled[last]!.entries });
+        thread.insert(op("cluster.changed"));
       },
     },
   });
+}
+
+const isCompletion = (event: DataRecord): boolean => event["kind"] === "application.completed" && event["completion"] !== undefined;
+
+/** Entries to set. What was told already, or is of a run before the operator's restart, changes nothing. */
+function completed(state: State, completions: readonly (Completion & { readonly instance: string })[]): { [key: string]: Data } {
+  const set: { [key: string]: Data } = {};
+  for (const { name, serial, restart, instance } of completions) {
+    const key = `app:${name}`;
+    const entry = (set[key] ?? state[key]) as ApplicationEntry | undefined;
+    if (!entry || entry.serial !== serial || restart < entry.restart || entry.completed.includes(instance)) continue;
+    set[key] = { ...entry, completed: [...entry.completed, instance] };
+  }
+  return set;
 }
 
 /** Nodes that keep the table; the FTM's own in any case, also while it leaves as the last one. */
@@ -214,11 +274,18 @@ function registered(state: State, own: string): string[] {
     .map(([key]) => key.slice(5));
 }
 
+/** Those of which enough must have a state, now that it is this one. */
+function counting(state: State, own: string): Pick<Waiting, "members" | "before"> {
+  const members = registered(state, own);
+  const settled = members.filter((id) => (state[`node:${id}`] as NodeRegistration | undefined)?.joining !== true);
+  return { members, before: settled.length < members.length ? settled : null };
+}
+
 /**
  * 1 of 1; 2 of 2, or 1 once the peer is failed (availability mode); a majority from three up; always the own node.
  * While nodes join together, enough with them and enough without them.
  */
-function isSettled(waiting: Waiting, stored: Volatile["stored"], nodes: ReadonlyMap<string, NodeState>, own: string): boolean {
+function isSettled(waiting: Omit<Waiting, "key">, stored: Volatile["stored"], nodes: ReadonlyMap<string, NodeState>, own: string): boolean {
   const { version, members, before } = waiting;
   return isStored(members, version, stored, nodes, own) && (before === null || isStored(before, version, stored, nodes, own));
 }

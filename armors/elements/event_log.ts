@@ -57,7 +57,7 @@ export function eventLog(node: string, boot: string): Element {
         const next: { [key: string]: Data } = { ...state };
         let number = state.next;
         for (const event of thread.payload["events"] as DataRecord[]) {
-          next[`n${number}`] = { node, boot, ...event, wallMs: (event["atMs"] as number) + thread.volatile.wallOffsetMs, origin: `${node}/${number}` };
+          next[`n${number}`] = { node, boot, origin: `${node}/${number}`, ...event, wallMs: (event["atMs"] as number) + thread.volatile.wallOffsetMs };
           number += 1;
         }
         next["next"] = number;

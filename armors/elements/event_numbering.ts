@@ -1,6 +1,8 @@
 /**
  * Event numbering: the FTM gives every event of the cluster its number, epoch
- * number · 2^32 + n, and publishes it to all daemons.
+ * number · 2^32 + n, and publishes it to all daemons. That a job has completed is
+ * told only after the table has it, on enough nodes: whoever hears of it can rely
+ * on its not being run again.
  *
  * @module
  */
@@ -9,7 +11,7 @@ import { type Element, element, type Thread } from "../../core/element.ts";
 import { type Epoch, epochZero } from "../../core/generation.ts";
 import { pauseAmongMany, timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
-import { daemonOf } from "../shapes.ts";
+import { daemonOf, type NodeRegistration } from "../shapes.ts";
 import type { NodeView } from "./registration.ts";
 import type { FtmBegin } from "./takeover.ts";
 
@@ -28,20 +30,18 @@ const toldWithinMs = 60_000;
 /** So many do not wait any longer: where daemons died again and again without an FTM, each life has sent what it holds. */
 const waitingMax = 32;
 
-/** Numbers of one epoch number, and how many of them one FTM can give away at most before it comes to those of another whose epoch has the same number. */
+/** Numbers of one epoch number; one FTM can give away so many before it comes to those of another whose epoch has the same number. */
 const numbersAll = 2 ** 32;
-const numbersEachMax = 2 ** 24;
+const numbersEach = 2 ** 20;
 
 /**
- * Two leaders that did not hear each other may have come to the same epoch number: each has its own range, by the
- * place of its id among those of all nodes that were ever registered.
+ * Two leaders that did not hear each other may have come to the same epoch number: each has its own range, by the number
+ * its node got when it joined. That is the same in every copy of the table, also where one knows nodes that the other does not.
  */
 function firstNumber({ epoch, reports }: FtmBegin): number {
-  const keys = new Set(reports.flatMap(({ table }) => Object.keys(table.entries)));
-  const ids = [...keys].filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length)).sort();
-  let each = numbersEachMax;
-  while (each * ids.length > numbersAll) each /= 2;
-  return Math.max(0, ids.indexOf(epoch.node)) * each + 1;
+  const registrations = reports.map(({ table }) => table.entries[`node:${epoch.node}`] as NodeRegistration | undefined);
+  const number = registrations.find((one) => one?.number !== undefined)?.number ?? 0;
+  return ((number * numbersEach) % numbersAll) + 1;
 }
 
 const empty: Volatile = { epoch: epochZero, next: 1, held: [], waiting: [], toldAtMs: -Infinity };
@@ -72,9 +72,10 @@ export function eventNumbering(): Element {
         const begin = thread.payload["begin"] as unknown as FtmBegin;
         thread.setVolatile({ ...empty, epoch: begin.epoch, next: firstNumber(begin) });
       },
-      "events.record": (_state, thread) => thread.insert(op("nodes.read"), op("events.number")),
+      "events.record": (_state, thread) => thread.insert(op("table.complete"), op("nodes.read"), op("events.number")),
       "events.number": (_state, thread) => {
         if (thread.completion) return;
+        if ((thread.payload["events"] as DataRecord[]).length === 0) return;
         const { epoch, next, held, waiting, toldAtMs } = thread.volatile;
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
         const names = new Map(nodes.map(({ id, name }) => [id, name]));

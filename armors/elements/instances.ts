@@ -15,7 +15,7 @@ import { op } from "../../core/micro_operation.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { decideRestart, noRestarts, type RestartHistory } from "../../core/restart_policy.ts";
 import { type Application, completeApplication } from "../application.ts";
-import type { InstanceOrder, InstanceReport, InstanceState } from "../shapes.ts";
+import type { Completion, InstanceOrder, InstanceReport, InstanceState } from "../shapes.ts";
 import { wrongInstances } from "./state_checks.ts";
 
 /** What happens after the program has ended: by policy, nothing, start anew, or forget the instance. */
@@ -220,7 +220,7 @@ export function instances(node: string): Element {
         if (!instance || !live(instance.state)) return;
         const next = put(state, instance.order.id, ended(thread, instance));
         if (!(instance.order.id in next)) retain(thread, next);
-        // With the event, not after it: whoever has heard that a job has completed must not place it anew, should this node be lost now.
+        // With the event, not after it: should this node be lost now, another must not place a job anew that has completed.
         tellNow(next, thread);
         return next;
       },
@@ -306,8 +306,9 @@ export function instances(node: string): Element {
     if (afterwards === "stay") return { ...done, state: "stopped" };
     if (order.application.kind === "job") {
       if (status === 0) {
-        // Here, once and for all; the FTM may hear of it from one life of this armor, or of its own, and the next.
-        thread.event({ kind: "application.completed", subject: order.id, node });
+        // Told once, by its origin: of one order it may be told by lives of this armor, and by the nodes that have run it.
+        const completion: Completion = { name: order.application.name, serial: order.serial, restart: order.restart };
+        thread.event({ kind: "application.completed", subject: order.id, node, completion, origin: `${order.id} ${order.serial} ${order.restart}` });
         return { ...done, state: "completed" };
       }
       if (status === null) return { ...done, state: "failed" };

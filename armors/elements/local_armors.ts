@@ -34,12 +34,12 @@ export type InstallOrder = {
 type Kept = LocalArmor & { readonly begin: DataRecord | null };
 type State = { readonly [armor: ArmorId]: Kept };
 /** `late`: starts in a row that did not register in time. */
-type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly generation: Generation | null; readonly lostAtMs: number | undefined; readonly late: number };
+type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly lostAtMs: number | undefined; readonly late: number };
 /** `self` is the daemon's own entry, as its host describes it; `full`: the node's disk is. */
 type Volatile = { readonly live: { readonly [armor: ArmorId]: Live }; readonly self: ArmorReport | null; readonly full: boolean };
 type Local = Thread<Volatile>;
 
-const unseen: Live = { state: "starting", elements: null, generation: null, lostAtMs: undefined, late: 0 };
+const unseen: Live = { state: "starting", elements: null, lostAtMs: undefined, late: 0 };
 
 /** How long the FTM may take to order a reinstallation before the daemon does it alone. */
 const orderWithinMs = 300;
@@ -73,7 +73,8 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
     pid: kept.process?.pid ?? null,
     state: kept.failed ? "failed" : live?.state ?? "recovering",
     incarnation: kept.incarnation,
-    generation: live?.generation ?? kept.generation,
+    // Of this placement, also until it registers: what it had before belongs to another one.
+    generation: kept.generation,
     elements: live?.elements ?? [],
   });
 
@@ -152,7 +153,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         if (!kept) return;
         const before = thread.volatile.live[armor];
         thread.cancel(`register ${armor}`);
-        setLive(thread, armor, { state: "running", elements, generation, lostAtMs: undefined, late: 0 });
+        setLive(thread, armor, { state: "running", elements, lostAtMs: undefined, late: 0 });
         if (before?.lostAtMs !== undefined) {
           thread.event({ kind: "armor.recovered", subject: armor, node, durationMs: thread.nowMs - before.lostAtMs });
         }

@@ -139,7 +139,10 @@ function decide(thread: Placing): void {
   if (silent.length > 0) return;
   // A suspect node may run what nobody else has reported.
   const unsure = nodes.some(({ id, state }) => state === "suspect" && !reports.has(id));
-  const wanted = placeAll(thread, alive, [...lost, ...draining.map(({ id }) => id)], unsure);
+  // What the table says and too few nodes have, a successor would order once more, or never.
+  const table = thread.payload["settled"] as { readonly [key: string]: Data } | null;
+  if (table === null) return;
+  const wanted = placeAll(thread, table, alive, [...lost, ...draining.map(({ id }) => id)], unsure);
   // A suspect node may still be reached, straight or over another one.
   const reachable = nodes.filter(({ id, state }) => state === "alive" || (state === "suspect" && reports.has(id)));
   for (const { id } of reachable) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
@@ -183,8 +186,7 @@ function ftmIsOn(thread: Placing, node: string): boolean {
 
 type Wanted = { readonly node: string; readonly order: InstanceOrder };
 
-function placeAll(thread: Placing, alive: readonly NodeView[], lost: readonly string[], unsure: boolean): Wanted[] {
-  const table = thread.payload["table"] as { readonly [key: string]: Data };
+function placeAll(thread: Placing, table: { readonly [key: string]: Data }, alive: readonly NodeView[], lost: readonly string[], unsure: boolean): Wanted[] {
   const wanted: Wanted[] = [];
   const load = new Map(alive.map(({ id }) => [id, 0]));
   const pending: { entry: ApplicationEntry; id: string; from: Placed | undefined }[] = [];

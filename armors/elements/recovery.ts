@@ -28,6 +28,7 @@ type Volatile = {
   readonly nextMs: number;
 };
 type Recovering = Thread<Volatile>;
+type Table = { readonly [key: string]: Data };
 
 /** An order is repeated when nothing was heard of it for this long. */
 const repeatAfterMs = 3_000;
@@ -74,8 +75,9 @@ export function recovery(self: string): Element {
       "cluster.round": (_state, thread) =>
         thread.insert(
           op("nodes.read"),
-          op("table.read"),
           op("table.settle"),
+          op("table.read"),
+          op("table.read-settled"),
           op("recovery.decide"),
           op("placement.decide"),
           op("view.publish"),
@@ -122,8 +124,10 @@ export function recovery(self: string): Element {
 
   /** Armors of the user's own: installed, recovered, and ended when they are no longer wanted. */
   function recoverOwn(thread: Recovering, epoch: Epoch, nodes: readonly NodeView[], armors: readonly RegisteredArmor[]): void {
-    const table = thread.payload["table"] as { readonly [key: string]: Data };
-    const { install, remove } = planOwnArmors({ nodes, armors, table, lastNode: (armor) => thread.volatile.orders.get(armor)?.node });
+    // Where they are is noted at once; what is to be done about it waits until enough nodes know what is wanted.
+    const [table, settled] = [thread.payload["table"], thread.payload["settled"]] as [Table, Table | null];
+    if (settled === null) return;
+    const { install, remove } = planOwnArmors({ nodes, armors, table: settled, lastNode: (armor) => thread.volatile.orders.get(armor)?.node });
     const anew = new Set<ArmorId>();
     for (const { armor, name, node, before, forgotten } of install) {
       // A node that was away has brought back the entry of an armor whose removal is under way: nothing of it stays, not even its generation.

@@ -74,7 +74,7 @@ export function createApi(options: ApiOptions): App {
 
 /** What `armor events --json` prints of an event. */
 export function publicEvent(event: StoredEvent): Record<string, unknown> {
-  const { seq, wallMs, boot, atMs, epoch, kind, subject, node, origin: _origin, from, ...rest } = event;
+  const { seq, wallMs, boot, atMs, epoch, kind, subject, node, origin: _origin, completion: _completion, from, ...rest } = event;
   const at = new Date(typeof wallMs === "number" ? wallMs : 0).toISOString();
   return { seq, at, boot, atMs, epoch, kind, subject, node, ...(from !== null && from !== undefined && { from }), ...withoutNulls(rest) };
 }

@@ -10,11 +10,11 @@ import { eventNumbering } from "../../armors/elements/event_numbering.ts";
 
 /** Numbers of two events by the FTM of this epoch. */
 function numbersOf(epoch: { number: number; node: string }, ids: readonly string[] = ["a", "b"]): number[] {
-  const nodes = element({ name: "nodes", version: 1, state: {}, handlers: { "nodes.read": (_state, thread) => void (thread.payload["nodes"] = [{ id: "a", name: "a", state: "alive" }]) } });
+  const nodes = element({ name: "nodes", version: 1, state: {}, handlers: { "table.complete": () => {}, "nodes.read": (_state, thread) => void (thread.payload["nodes"] = [{ id: "a", name: "a", state: "alive" }]) } });
   const generation = { epoch: epoch.number, node: epoch.node, counter: 0 };
   const kernel = new Microkernel({ armor: "ftm", generation, elements: [eventNumbering(), nodes], random: seededRandom(1) });
   const act = (op: string, payload: Record<string, unknown>) => kernel.step({ kind: "local", op, payload: payload as Record<string, Data> }, 1);
-  const entries = Object.fromEntries(ids.map((id) => [`node:${id}`, { id }]));
+  const entries = Object.fromEntries(ids.map((id, number) => [`node:${id}`, { id, number }]));
   act("ftm.begin", { begin: { epoch, reports: [{ node: "a", armors: [], table: { version: { epoch, sequence: 0 }, lineage: [], entries } }] } });
   const { commits } = act("events.record", { events: [{ kind: "one" }, { kind: "two" }] });
   const published = commits.flatMap(({ sent = [] }) => sent).map(({ body }) => decode(body) as Message);
@@ -25,6 +25,11 @@ test("two FTMs whose epochs have the same number give away different ones", () =
   const numbers = [...numbersOf({ number: 5, node: "a" }), ...numbersOf({ number: 5, node: "b" })];
   expect(new Set(numbers).size).toBe(4);
   expect(numbers.every((number) => Math.floor(number / 2 ** 32) === 5)).toBe(true);
+});
+
+test("also where one does not know a node that joined last, whatever the order of their ids", () => {
+  const numbers = [...numbersOf({ number: 5, node: "b" }, ["b", "c"]), ...numbersOf({ number: 5, node: "c" }, ["b", "c", "a"]), ...numbersOf({ number: 5, node: "a" }, ["b", "c", "a"])];
+  expect(new Set(numbers).size).toBe(6);
 });
 
 test("the numbers of a thousand nodes are all of their epoch", () => {
@@ -46,6 +51,7 @@ test.each([
     state: {},
     handlers: {
       "nodes.read": (_state, thread) => void (thread.payload["nodes"] = all),
+      "table.complete": () => {},
       "record.ask": (_state, thread) => thread.insert(op("events.record"), op("record.done")),
       "record.done": (_state, thread) => void recorded.push(thread.nowMs),
     },
@@ -64,7 +70,7 @@ test.each([
 
 test("a node that is to leave is told until it has left: it may be the only one in reach, and the events its own", () => {
   const all = ["alive", "suspect", "draining", "failed", "left"].map((state) => ({ id: state, name: state, state }));
-  const nodes = element({ name: "nodes", version: 1, state: {}, handlers: { "nodes.read": (_state, thread) => void (thread.payload["nodes"] = all) } });
+  const nodes = element({ name: "nodes", version: 1, state: {}, handlers: { "table.complete": () => {}, "nodes.read": (_state, thread) => void (thread.payload["nodes"] = all) } });
   const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 1, node: "a", counter: 0 }, elements: [eventNumbering(), nodes], random: seededRandom(1) });
   const { commits } = kernel.step({ kind: "local", op: "events.record", payload: { events: [{ kind: "one", node: "draining" }] } }, 1_000);
   const told = commits.flatMap(({ sent = [] }) => sent).map(({ body }) => (decode(body) as Message).to);
@@ -72,7 +78,7 @@ test("a node that is to leave is told until it has left: it may be the only one 
 });
 
 test("of very many at once only some wait: daemons that died again and again without an FTM have each sent what they hold", () => {
-  const nodes = element({ name: "nodes", version: 1, state: {}, handlers: { "nodes.read": (_state, thread) => void (thread.payload["nodes"] = [{ id: "a", name: "a", state: "alive" }]) } });
+  const nodes = element({ name: "nodes", version: 1, state: {}, handlers: { "table.complete": () => {}, "nodes.read": (_state, thread) => void (thread.payload["nodes"] = [{ id: "a", name: "a", state: "alive" }]) } });
   const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 1, node: "a", counter: 0 }, elements: [eventNumbering(), nodes], random: seededRandom(1) });
   let most = 0;
   for (let brought = 0; brought < 500; brought++) {

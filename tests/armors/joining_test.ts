@@ -61,6 +61,7 @@ function begin(registered: readonly NodeRegistration[]) {
       act("cluster.changed", {});
     },
     joining: () => Object.values(table()).flatMap((value) => ((value as NodeRegistration).joining ? [(value as NodeRegistration).id] : [])),
+    numbers: () => Object.fromEntries(Object.entries(table()).filter(([key]) => key.startsWith("node:")).map(([key, value]) => [key.slice(5), (value as NodeRegistration).number])),
     members: () => Object.keys(table()).filter((key) => key.startsWith("node:")).map((key) => key.slice(5)),
   };
 }
@@ -153,4 +154,15 @@ test("the more nodes come at a time, the fewer tables there are for each", () =>
   };
   // One after the other it would be half as many for each as there are nodes.
   expect(sent(40)).toBeLessThan(6);
+});
+
+test("each node has the number of those that had joined before it, and keeps it", () => {
+  const ftm = begin([entry("a", { number: 0 }), entry("b", { number: 1, left: true })]);
+  ftm.stored(["a"]);
+  ftm.join("c");
+  expect(ftm.numbers()).toEqual({ a: 0, b: 1, c: 2 });
+  ftm.stored(["a", "c"]);
+  ftm.join("c", "name-c");
+  ftm.stored(["a", "c"]);
+  expect(ftm.numbers()).toEqual({ a: 0, b: 1, c: 2 });
 });

@@ -5,7 +5,7 @@ import { seededRandom } from "../../core/random.ts";
 import { applicationTable } from "../../armors/elements/application_table.ts";
 
 const generation = { epoch: 2, node: "a", counter: 0 };
-const node = { id: "b", name: "n2", address: "b:1", draining: false, left: false };
+const node = { id: "b", name: "n2", address: "b:1", draining: false, left: false, number: 0 };
 
 /** A table in which these have been registered one after the other. @returns What it says in the end. */
 function registered(...changes: readonly object[]): unknown {

@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
+import { decode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
 import { timing } from "../../core/limits.ts";
+import type { Message } from "../../core/message.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
 import { localArmors } from "../../armors/elements/local_armors.ts";
@@ -154,4 +156,28 @@ test("an armor that went on under a later generation than its FTM knows of is or
   local("armor.gone", { armor: "execution@a", process, cause: "status 70" });
   expect(ordered(2)).toEqual(later);
   expect(ordered(3)).toEqual(generation);
+});
+
+test("an armor that is placed anew is told of under its new generation at once: of two copies, the one placed last stays", () => {
+  const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@a" });
+  const told: unknown[] = [];
+  const step = (event: Parameters<Microkernel["step"]>[0]): void => {
+    for (const { sent = [] } of kernel.step(event, 1_000).commits) {
+      for (const { body } of sent) {
+        const { ops, payload } = decode(body) as Message;
+        if (ops[0]!.name === "armors.told") told.push((payload["armors"] as { generation: unknown }[])[0]!.generation);
+      }
+    }
+  };
+  const act = (op: string, payload: Record<string, unknown>): void => {
+    step({ kind: "local", op, payload: payload as Record<string, Data> });
+    step({ kind: "tick" });
+  };
+  const install = (placement: number, counter: number): void =>
+    act("armor.install", { install: { armor: "heartbeat", role: "heartbeat", placement, generation: { ...generation, counter }, begin: null } });
+  step({ kind: "start", payload: {} });
+  install(1, 1_000);
+  act("armor.registered", { armor: "heartbeat", process, generation: { ...generation, counter: 1_000 }, elements: [] });
+  install(2, 2_000);
+  expect(told.at(-1)).toEqual({ ...generation, counter: 2_000 });
 });

@@ -35,7 +35,7 @@ class Places {
         "cluster.changed": (_state, thread) => {
           thread.payload["nodes"] = [...this.nodes].map(([id, state]) => ({ id, name: id, address: "", state, reported: true, plannedUntilMs: 0, full: this.full.has(id) }));
           thread.payload["armors"] = this.ftmNode === "" ? [] : [{ armor: "ftm", node: this.ftmNode }];
-          thread.payload["table"] = { ...this.table };
+          thread.payload["settled"] = { ...this.table };
           thread.insert(op("placement.decide"));
         },
         "application.completed": () => {},

@@ -21,7 +21,10 @@ export function acknowledgedStored(fail: Fail): Checker {
   /** Versions that each daemon has stored, by its commits, and its last life. */
   const copies = new Map<string, { life: Life; stored: Stored[] }>();
   /** Version of the table at a thread's `table.commit`, and the nodes that it registers: one that joins since gets all of it before it counts. */
-  const committing = new Map<string, { version: TableVersion; members: readonly string[] }>();
+  const committing = new Map<string, { version: TableVersion; members: readonly string[]; step: number }>();
+  /** When each FTM last held which node failed, in its steps: one that is back when the answer leaves was not there for the change. */
+  const failed = new Map<string, number>();
+  let steps = 0;
   /** The last version that each FTM has acknowledged. */
   const acknowledged = new Map<string, TableVersion>();
 
@@ -30,14 +33,21 @@ export function acknowledgedStored(fail: Fail): Checker {
     return copy?.stored.some((one) => one.commit <= copy.life.store!.reached && isAtLeast(one.version, version)) ?? false;
   };
 
+  const noteFailed = ({ kernel, node }: Life): void => {
+    steps += 1;
+    const { nodes } = kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> };
+    // Among more a majority decides, and not who has failed.
+    if (nodes.size <= 9) for (const { id, state } of nodes.values()) if (state === "failed") failed.set(`${node.id} ${id}`, steps);
+  };
+
   const answered = (life: Life, { id, payload }: Message): void => {
-    const { version, members = [] } = committing.get(id) ?? {};
+    const { version, members = [], step = 0 } = committing.get(id) ?? {};
     if (!version || !(payload["answer"] as { ok?: boolean } | undefined)?.ok) return;
     committing.delete(id);
     const nodes = [...(life.kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> }).nodes.values()];
     const registered = nodes.filter((node) => members.includes(node.id) && (node.id === life.node.id || node.state !== "left"));
     const have = registered.filter((node) => reached(node.id, version));
-    const peerFailed = registered.length === 2 && registered.some(({ state }) => state === "failed");
+    const peerFailed = registered.length === 2 && registered.some((node) => (failed.get(`${life.node.id} ${node.id}`) ?? -1) >= step);
     const enough = registered.length <= 2 ? have.length === registered.length || (peerFailed && have.length === 1) : 2 * have.length > registered.length;
     if (!enough || !reached(life.node.id, version)) {
       fail("acknowledged stored", `the FTM of ${life.node.name} acknowledges version ${version.epoch.number}.${version.sequence}, which ${have.length} of ${registered.length} nodes have stored`);
@@ -61,6 +71,7 @@ export function acknowledgedStored(fail: Fail): Checker {
         const version = set?.["table_replica"]?.["version"] as TableVersion | undefined;
         if (version) copies.get(armor)!.stored.push({ commit, version });
         if (armor !== "ftm") continue;
+        noteFailed(life);
         for (const { body } of sent) {
           if (Buffer.from(body.buffer, body.byteOffset, body.length).includes("operator.answer")) answered(life, decode(body) as Message);
         }
@@ -74,7 +85,7 @@ export function acknowledgedStored(fail: Fail): Checker {
         // One that had left counts no more than one that was not there, although it may have returned before the answer.
         const counts = (id: string): boolean => id === node.id || !(state[`node:${id}`] as NodeRegistration).left;
         const members = Object.keys(state).filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length)).filter(counts);
-        committing.set(message.id, { version, members });
+        committing.set(message.id, { version, members, step: steps });
       }
       if (op !== "ftm.begin") return;
       const { epoch, reports } = payload["begin"] as FtmBegin;
