@@ -102,6 +102,15 @@ export function recovery(self: string): Element {
         for (const field of ["nodes", "armors", "epoch", "table"]) delete thread.payload[field];
         thread.payload["answer"] = { ok: true, changed: true, text: `"${named}" begins anew on node "${node.name}", without its state` };
       },
+      // It runs, by its daemon's word, and the FTM does not hear it: in a new generation it is heard.
+      "heartbeat.replace": (_state, thread) => {
+        const armors = thread.payload["armors"] as unknown as readonly RegisteredArmor[];
+        const present = armors.find(({ armor, state }) => armor === "heartbeat" && state === "running");
+        if (!present) return;
+        const { node } = present;
+        const ordered = order(thread, thread.payload["epoch"] as Epoch, node, "heartbeat", "heartbeat");
+        if (ordered) thread.event({ kind: "armor.hung", subject: "heartbeat", node, cause: "it does not answer the FTM", detectedBy: thread.self });
+      },
       "recovery.decide": (_state, thread) => {
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];
         const armors = thread.payload["armors"] as unknown as readonly RegisteredArmor[];

@@ -26,12 +26,16 @@ type Volatile = {
   readonly followed: Data;
   /** Number of the view that was taken from. */
   readonly awaited: number;
+  /** How often it has not answered since it did, or was placed. */
+  readonly unanswered: number;
   /** By instance, what was shown before this FTM of nodes that are absent as planned. */
   readonly before: ReadonlyMap<string, ShownInstance>;
 };
 
 /** It has answered by then, or the way to it has changed. */
 const followAgainMs = 2_000;
+/** So many tries without an answer, and nothing that its daemon says makes it any use. */
+const unansweredMax = 3;
 
 /**
  * Built in every round; sent to whom it is news. What an operator is told goes
@@ -43,7 +47,7 @@ export function view(): Element {
     name: "view",
     version: 1,
     state: {},
-    volatile: () => ({ view: null, sent: new Map(), sentAtMs: -Infinity, followed: null, awaited: 0, before: new Map() }),
+    volatile: () => ({ view: null, sent: new Map(), sentAtMs: -Infinity, followed: null, awaited: 0, unanswered: 0, before: new Map() }),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { reports } = thread.payload["begin"] as unknown as FtmBegin;
@@ -87,12 +91,17 @@ export function view(): Element {
         thread.insert(op("view.offer", daemonOf(thread.payload["node"] as string)));
       },
       "view.followed": (_state, thread) => {
-        if (thread.payload["number"] === thread.volatile.awaited) thread.cancel("follow");
+        if (thread.payload["number"] !== thread.volatile.awaited) return;
+        thread.cancel("follow");
+        thread.setVolatile({ ...thread.volatile, unanswered: 0 });
       },
       // The way to the heartbeat armor may still have led to another copy of it, which is gone now: once more.
       "view.follow-late": (_state, thread) => {
-        thread.setVolatile({ ...thread.volatile, followed: null });
+        const unanswered = thread.volatile.unanswered + 1;
+        thread.setVolatile({ ...thread.volatile, followed: null, unanswered: unanswered % unansweredMax });
         thread.insert(op("cluster.changed"));
+        // It runs and is not heard, as where another copy has spoken in a later generation: no word of an earlier one counts any more.
+        if (unanswered === unansweredMax) thread.insert(op("nodes.read"), op("heartbeat.replace"));
       },
       // A daemon that has restarted has forgotten its view; one may have missed a change.
       "view.want": (_state, thread) => {
@@ -106,12 +115,12 @@ export function view(): Element {
 }
 
 /** Tell the heartbeat armor what is news to it, again and again until it has taken it. @returns What it has been told. */
-function follow(thread: Thread<Volatile>, { epoch, number, nodes, armors }: View): Pick<Volatile, "followed" | "awaited"> {
-  const { followed, awaited } = thread.volatile;
+function follow(thread: Thread<Volatile>, { epoch, number, nodes, armors }: View): Pick<Volatile, "followed" | "awaited" | "unanswered"> {
+  const { followed, awaited, unanswered } = thread.volatile;
   const heartbeat = armors.find(({ armor, state }) => armor === "heartbeat" && state === "running");
   if (!heartbeat) {
     thread.cancel("follow");
-    return { followed: null, awaited };
+    return { followed: null, awaited, unanswered: 0 };
   }
   const told: Follow = {
     epoch,
@@ -120,11 +129,11 @@ function follow(thread: Thread<Volatile>, { epoch, number, nodes, armors }: View
   };
   const { node, pid, incarnation } = heartbeat;
   const now = { told, by: { node, pid, incarnation } } as unknown as Data;
-  if (dataEqual(now, followed)) return { followed, awaited };
+  if (dataEqual(now, followed)) return { followed, awaited, unanswered };
   const ops = [op("epoch.guard", "heartbeat"), op("heartbeat.follow", "heartbeat"), op("view.followed", "ftm")];
   thread.send({ ops, payload: { epoch, number, follow: told as unknown as Data, at: node }, lane: "system", deadlineMs: followAgainMs });
   thread.after("follow", followAgainMs, "view.follow-late");
-  return { followed: now, awaited: number };
+  return { followed: now, awaited: number, unanswered };
 }
 
 /** What the fields just read add up to; `last` itself if that says the same. */

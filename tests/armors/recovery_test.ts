@@ -70,3 +70,17 @@ test("an armor of one's own that is wanted again while it is being removed begin
   const events = messages.flatMap(({ payload }) => (payload["events"] ?? []) as { kind: string; cause: string }[]);
   expect(events.map(({ cause }) => cause)).toContain("began anew, it was being removed");
 });
+
+test("a heartbeat armor that the FTM does not hear is placed anew where it is, in a generation above all that were", () => {
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 2, node: "a", counter: 0 }, elements: [recovery("a")], random: seededRandom(1) });
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  const present = { armor: "heartbeat", role: "heartbeat", node: "b", pid: 1, state: "running", incarnation: { placement: 1, restart: 2 }, generation: { epoch: 1, node: "a", counter: 3_002 }, elements: [] };
+  const replace = (state: string): Message[] => {
+    const payload = { nodes: [], armors: [{ ...present, state }], epoch: { number: 2, node: "a" } } as unknown as Record<string, Data>;
+    const { commits } = kernel.step({ kind: "local", op: "heartbeat.replace", payload }, 9_000);
+    return commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
+  };
+  // Its recovery is under way.
+  expect(replace("recovering")).toEqual([]);
+  expect(replace("running")).toMatchObject([{ to: "daemon@b", payload: { install: { armor: "heartbeat", placement: 2 * 2 ** 20 + 1, generation: { epoch: 2, node: "a" } } } }]);
+});

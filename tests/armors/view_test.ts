@@ -18,6 +18,7 @@ const nodes = [{ id: "a", name: "n1", address: "127.0.0.1:1", state: "alive", re
 
 /** An FTM whose table is what `table` returns; `present` are the nodes, `reports` what daemons told it when it began. */
 function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = nodes, reports: readonly Data[] = [], armors: () => readonly Data[] = () => []) {
+  let replacements = 0;
   const others = element({
     name: "others",
     version: 1,
@@ -33,6 +34,7 @@ function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = no
         Object.assign(thread.payload, { instances: {}, placed: {} });
       },
       "cluster.changed": () => {},
+      "heartbeat.replace": () => void replacements++,
       round: (_state, thread) => thread.insert(op("nodes.read"), op("table.read"), op("view.publish")),
       acknowledge: (_state, thread) => thread.insert(op("view.tell"), op("operator.answer", "daemon@a")),
     },
@@ -47,7 +49,7 @@ function ftm(table: () => { [key: string]: Data }, present: readonly Data[] = no
   const wants = (node: string): void => void kernel.step({ kind: "local", op: "view.want", payload: { node } }, 1_100);
   const late = (nowMs: number): void => void kernel.step({ kind: "tick" }, nowMs);
   const follows = (number: number): void => void kernel.step({ kind: "local", op: "view.followed", payload: { number } }, number === 1 ? 5_300 : 3_200);
-  return { acknowledge: () => run("acknowledge"), round: (nowMs?: number) => run("round", nowMs), wants, late, follows };
+  return { acknowledge: () => run("acknowledge"), round: (nowMs?: number) => run("round", nowMs), wants, late, follows, replaced: () => replacements };
 }
 
 const entry = { serial: "1", application: { name: "web", instances: 1 }, desired: "running", revision: 1, revisionEpoch: epoch, restart: 0, completed: [] };
@@ -156,6 +158,26 @@ test("a copy of the heartbeat armor on another node does not take what is said t
   follows(number);
   late(60_000);
   expect(told(60_000)).toEqual([]);
+});
+
+test("one that does not answer three times, though it is said to run, is to be placed anew", () => {
+  const { round, late, replaced } = ftm(() => ({}), nodes, [], () => [running("ftm", 5), running("heartbeat", 1)]);
+  for (const nowMs of [1_100, 3_200, 5_300]) {
+    expect(replaced()).toBe(0);
+    round(nowMs);
+    late(nowMs + 2_000);
+  }
+  expect(replaced()).toBe(1);
+});
+
+test("an answer begins the count anew", () => {
+  const { round, late, follows, replaced } = ftm(() => ({}), nodes, [], () => [running("ftm", 5), running("heartbeat", 1)]);
+  round(1_100);
+  late(3_100);
+  const [message] = round(3_150).filter(({ to }) => to === "heartbeat");
+  follows(message!.payload["number"] as number);
+  late(9_000);
+  expect(replaced()).toBe(0);
 });
 
 test("a daemon keeps the newest view, in whatever order they arrive, and none from before its promise", () => {

@@ -14,8 +14,8 @@ export function linesForward(fail: Fail): Checker {
   const newest = new Map<string, Generation>();
   /** By line of state, the last commit after which something has left. */
   const heard = new Map<string, number>();
-  /** By line of state, the epoch of the last order obeyed. */
-  const obeyed = new Map<string, Epoch>();
+  /** By line of state, the epochs of orders obeyed, each higher than the one before, with the commit: what a power cut has taken had no effect. */
+  const obeyed = new Map<string, { readonly epoch: Epoch; readonly commit: number }[]>();
   const lineOf = ({ kernel, node }: Life): string => `${kernel.armor} ${generationText(kernel.generation)} of ${node.name}`;
   const last = new WeakMap<Life, number>();
   return {
@@ -31,6 +31,7 @@ export function linesForward(fail: Fail): Checker {
       const seen = heard.get(lineOf(life)) ?? 0;
       if (commit < seen) fail("lines forward", `${lineOf(life)} goes on from commit ${commit}, but others have heard of ${seen}`);
       last.set(life, commit);
+      obeyed.set(lineOf(life), (obeyed.get(lineOf(life)) ?? []).filter((one) => one.commit <= commit));
     },
     stepped: (life, _event, { commits }) => {
       if (commits.length > 0) last.set(life, commits.at(-1)!.commit);
@@ -44,9 +45,10 @@ export function linesForward(fail: Fail): Checker {
       const epoch = payload["epoch"] as Epoch | undefined;
       if (!epoch || op === "ftm.begin" || op === "table.commit") return;
       const line = lineOf(life);
-      const before = obeyed.get(line);
+      const all = obeyed.get(line) ?? [];
+      const before = all.at(-1)?.epoch;
       if (before && compareEpochs(epoch, before) < 0) fail("lines forward", `${line} obeys ${op} of epoch ${epoch.number} of ${epoch.node} after one of ${before.number} of ${before.node}`);
-      else obeyed.set(line, epoch);
+      else if (!before || compareEpochs(epoch, before) > 0) obeyed.set(line, [...all, { epoch, commit: (last.get(life) ?? 0) + 1 }]);
     },
   };
 }
