@@ -26,6 +26,8 @@ type Volatile = {
   readonly removing: ReadonlyMap<ArmorId, number>;
   /** Among many nodes, when the next round may be: each looks at all of them. */
   readonly nextMs: number;
+  /** This FTM was elected by the daemons: they had no heartbeat armor, or did not hear it. */
+  readonly alone: boolean;
 };
 type Recovering = Thread<Volatile>;
 type Table = { readonly [key: string]: Data };
@@ -65,10 +67,11 @@ export function recovery(self: string): Element {
     name: "recovery",
     version: 1,
     state: {},
-    volatile: () => ({ orders: new Map(), placements: 0, removing: new Map(), nextMs: 0 }),
+    volatile: () => ({ orders: new Map(), placements: 0, removing: new Map(), nextMs: 0, alone: false }),
     handlers: {
       "ftm.begin": (_state, thread) => {
         const { epoch, cause, leader, durationMs } = thread.payload["begin"] as unknown as FtmBegin;
+        thread.setVolatile({ ...thread.volatile, alone: leader !== "heartbeat" });
         thread.event({ kind: "ftm.takeover", subject: "ftm", node: self, epochNumber: epoch.number, cause, detectedBy: leader, durationMs });
       },
       "cluster.changed": (_state, thread) => thread.after("round", Math.max(0, thread.volatile.nextMs - thread.nowMs), "cluster.round"),
@@ -185,6 +188,11 @@ export function recovery(self: string): Element {
     if (others.length === 0) return;
     const inPlace = present && present.node !== self && others.some(({ id }) => id === present.node);
     if (inPlace && present.state !== "failed") {
+      // One of before may be older than what the daemons have heard since, and could not lead the next takeover.
+      if (thread.volatile.alone && present.generation && present.generation.epoch < epoch.number) {
+        order(thread, epoch, present.node, "heartbeat", "heartbeat");
+        return;
+      }
       if (present.state === "recovering") order(thread, epoch, present.node, "heartbeat", "heartbeat", present);
       return;
     }

@@ -84,3 +84,25 @@ test("a heartbeat armor that the FTM does not hear is placed anew where it is, i
   expect(replace("recovering")).toEqual([]);
   expect(replace("running")).toMatchObject([{ to: "daemon@b", payload: { install: { armor: "heartbeat", placement: 2 * 2 ** 20 + 1, generation: { epoch: 2, node: "a" } } } }]);
 });
+
+test.each([
+  ["daemon@a", 1, 1],
+  ["daemon@a", 2, 0],
+  ["heartbeat", 1, 0],
+])("an FTM elected by %s, of epoch 2, and a heartbeat armor placed in epoch %i: it is placed anew %i times, or daemons that have heard a later one would not listen to it", (leader, placedIn, times) => {
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 2, node: "a", counter: 0 }, elements: [recovery("a")], random: seededRandom(1), eventSink: "daemon@a" });
+  const step = (op: string, payload: unknown): Message[] => {
+    const { commits } = kernel.step({ kind: "local", op, payload: payload as Record<string, Data> }, 1_000);
+    return commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
+  };
+  const epoch = { number: 2, node: "a" };
+  const nodes = ["a", "b"].map((id) => ({ id, name: id, state: "alive", reported: true }));
+  const armor = (id: string, role: string, node: string) => ({
+    armor: id, role, node, pid: 1, state: "running", incarnation: { placement: 1, restart: 0 }, generation: { epoch: placedIn, node: "a", counter: 1 }, elements: [],
+  });
+  const armors = [armor("heartbeat", "heartbeat", "b"), armor("execution@a", "execution", "a"), armor("execution@b", "execution", "b")];
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  step("ftm.begin", { begin: { epoch, cause: "crashed", leader, durationMs: 1 } });
+  const installs = step("recovery.decide", { nodes, armors, table: {}, settled: {}, epoch }).filter(({ payload }) => payload["install"] !== undefined);
+  expect(installs.map(({ to }) => to)).toEqual(times === 0 ? [] : ["daemon@b"]);
+});
