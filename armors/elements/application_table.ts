@@ -10,7 +10,7 @@ import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
-import { type ApplicationEntry, type Completion, daemonOf, type NodeRegistration, type NodeState, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
+import { type ApplicationEntry, type Completion, daemonOf, type InstanceReport, type NodeRegistration, type NodeState, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
 import type { NodeView } from "./registration.ts";
 import { wrongTable } from "./state_checks.ts";
@@ -116,7 +116,7 @@ export function applicationTable(node: string): Element {
         const { epoch, reports } = thread.payload["begin"] as unknown as FtmBegin;
         let freshest = reports[0]!.table;
         for (const { table } of reports) if (compareVersions(table.version, freshest.version) > 0) freshest = table;
-        thread.insert(op("table.begin-spread"));
+        thread.insert(op("table.spread"));
         const lineage = extendLineage(freshest.lineage, [freshest.version]);
         let state: State = { ...freshest.entries, version: { epoch, sequence: 1 }, lineage };
         for (const { table } of reports) if (!contains(state, table.version)) state = takeIn(state, thread, table);
@@ -125,7 +125,7 @@ export function applicationTable(node: string): Element {
         unsettle(state, thread);
         return state;
       },
-      "table.begin-spread": (state, thread) => spread(state, thread, registered(state, node)),
+      "table.spread": (state, thread) => spread(state, thread, registered(state, node)),
       "table.read": (state, thread) => {
         thread.payload["table"] = tableEntries(state);
       },
@@ -146,14 +146,12 @@ export function applicationTable(node: string): Element {
         const answers = thread.payload["answer"] !== undefined;
         if (answers || Object.keys(set).length + unset.length > 0) return change(state, thread, dated(state, set, state.version.sequence + 1), unset);
       },
+      // Of what an execution armor tells.
       "application.completed": (state, thread) => {
-        const { instance, ...completion } = thread.payload as unknown as Completion & { readonly instance: string };
-        const set = completed(state, [{ ...completion, instance }]);
-        if (Object.keys(set).length === 0) {
-          thread.finish();
-          return;
-        }
-        thread.insert(op("table.commit"), op("cluster.changed"));
+        const reports = thread.payload["instances"] as unknown as readonly InstanceReport[];
+        const set = completed(state, reports.filter((one) => one.state === "completed").map(({ id, ...report }) => ({ ...report, instance: id })));
+        if (Object.keys(set).length === 0) return;
+        thread.insert(op("table.spread"));
         return change(state, thread, set);
       },
       // Of events that a daemon brings: a completion may be told when the table has it.
@@ -207,7 +205,7 @@ export function applicationTable(node: string): Element {
           delete thread.payload["diverged"];
           const merged = takeIn(state, thread, diverged);
           thread.payload["merged"] = Object.keys(merged).filter((key) => key.startsWith("node:") && merged[key] !== state[key]).map((key) => merged[key]!);
-          thread.insert(op("nodes.merged"), op("table.begin-spread"), op("cluster.changed"));
+          thread.insert(op("nodes.merged"), op("table.spread"), op("cluster.changed"));
           return merged;
         }
         const before = thread.volatile.stored[id];

@@ -72,7 +72,7 @@ export function placement(): Element {
       },
       "instances.told": (_state, thread) => {
         takeReport(thread, thread.payload);
-        thread.insert(op("cluster.changed"));
+        thread.insert(op("application.completed"), op("cluster.changed"));
       },
       "placement.decide": (_state, thread) => decide(thread),
       "instances.read": (_state, thread) => {
@@ -106,13 +106,6 @@ function takeReport(thread: Placing, payload: Payload): void {
       else nodes.delete(node);
       if (avoided && avoided.untilMs > thread.nowMs) thread.after(`avoid ${key} ${node}`, avoided.untilMs - thread.nowMs, "cluster.changed");
       avoid.set(key, nodes);
-    }
-    if (report.state === "completed") {
-      thread.send({
-        ops: [op("application.completed", thread.self)],
-        payload: { name: report.name, serial: report.serial, instance: report.id, restart: report.restart, node },
-        lane: "system",
-      });
     }
   }
   const sent = new Map(thread.volatile.sent);

@@ -106,7 +106,8 @@ test("that a job has completed is told when enough nodes have it in the table, w
 test("it waits also where the table has it already, but too few nodes", () => {
   const ftm = begin();
   ftm.stored("a", "b", "c");
-  ftm.step("application.completed", { ...completion.completion, instance: "job.0" });
+  ftm.step("application.completed", { instances: [{ ...completion.completion, id: "job.0", state: "completed" }] });
+  expect(ftm.table()["app:job"]).toMatchObject({ completed: ["job.0"] });
   ftm.step("events.bring", { events: [completion], keys: ["n1"] });
   expect(ftm.numbered).toEqual([]);
   ftm.stored("a", "b");
