@@ -5,7 +5,7 @@
  * @module
  */
 import type { Data, DataRecord } from "../../core/data.ts";
-import { type Element, element } from "../../core/element.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
 import { timing } from "../../core/limits.ts";
 import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
@@ -34,9 +34,13 @@ export const operations = [
 /** Payload field that ties the answer to `armor.send` to its request; the other fields are the sender's. */
 const sentField = "operator:request";
 
-/** A request that waits, for one more try under a new FTM. `tries`: those that have not come back. */
-type Open = { readonly operation: Data; readonly args: DataRecord; readonly tries: number };
-type Volatile = { readonly open: ReadonlyMap<string, Open> };
+/**
+ * A request that waits, for one more try under a new FTM. `tries`: those that have not come back. `inDoubt`: an FTM that
+ * has been replaced since may have done it; what it did then comes back with the table of a node that was out of reach.
+ */
+type Open = { readonly operation: Data; readonly args: DataRecord; readonly tries: number; readonly inDoubt: boolean };
+/** `followed`: there has been an FTM that could have been asked. */
+type Volatile = { readonly open: ReadonlyMap<string, Open>; readonly followed: boolean };
 
 const unknown: OperationAnswer = {
   ok: false,
@@ -58,15 +62,19 @@ function problemOf(armor: Data | undefined, name: Data | undefined, payload: Dat
 
 /** The operator's API inside a daemon. */
 export function operator(node: string): Element {
+  const keep = (thread: Thread<Volatile>, request: string, open: Open): void => {
+    thread.setVolatile({ ...thread.volatile, open: new Map(thread.volatile.open).set(request, open) });
+  };
+
   return element<DataRecord, Volatile>({
     name: "operator",
     version: 1,
     state: {},
-    volatile: () => ({ open: new Map() }),
+    volatile: () => ({ open: new Map(), followed: false }),
     handlers: {
       "operator.request": (_state, thread) => {
         const { request, operation, args } = thread.payload as { request: string; operation: string; args: DataRecord };
-        thread.setVolatile({ open: new Map(thread.volatile.open).set(request, { operation, args, tries: 0 }) });
+        keep(thread, request, { operation, args, tries: 0, inDoubt: false });
         thread.after(`deadline ${request}`, timing.operatorDeadlineMs, "operator.late", { request });
         if (operation === "armor.send") {
           thread.insert(op("table.read"), op("operator.send-own"));
@@ -109,14 +117,17 @@ export function operator(node: string): Element {
           payload: { request, args: open.args, node },
           deadlineMs: timing.operatorDeadlineMs,
         });
-        if (sent) thread.setVolatile({ open: new Map(thread.volatile.open).set(request, { ...open, tries: open.tries + 1 }) });
+        if (sent) keep(thread, request, { ...open, tries: open.tries + 1 });
       },
       // A new FTM knows nothing of what the old one was doing; operations are idempotent.
       "ftm.changed": (_state, thread) => {
-        for (const [request, { operation }] of thread.volatile.open) {
-          if (operation === "armor.send") continue;
+        for (const [request, open] of thread.volatile.open) {
+          if (open.operation === "armor.send") continue;
+          // Tries that the old one has not acknowledged go to the new one too, though it may have done them.
+          if (thread.volatile.followed && open.tries > 0) keep(thread, request, { ...open, inDoubt: true });
           thread.after(`again ${request}`, 0, "operator.send", { try: { request } });
         }
+        thread.setVolatile({ ...thread.volatile, followed: true });
       },
       "operator.answer": (_state, thread) => {
         answer(thread.payload["request"] as string, thread.payload["answer"] as OperationAnswer);
@@ -124,7 +135,7 @@ export function operator(node: string): Element {
           if (!thread.volatile.open.has(request)) return;
           const open = new Map(thread.volatile.open);
           open.delete(request);
-          thread.setVolatile({ open });
+          thread.setVolatile({ ...thread.volatile, open });
           thread.cancel(`deadline ${request}`);
           thread.command({ kind: "operator.respond", args: { request, body: body as unknown as Data } });
         }
@@ -147,11 +158,8 @@ export function operator(node: string): Element {
         const request = payload[sentField] ?? payload["request"];
         const open = typeof request === "string" ? thread.volatile.open.get(request) : undefined;
         if (typeof request !== "string" || !open) return;
-        // What failed may yet be done by the other try, as where a node has joined since; nobody is told no, and gets it.
-        if (open.tries > 1) {
-          thread.setVolatile({ open: new Map(thread.volatile.open).set(request, { ...open, tries: open.tries - 1 }) });
-          return;
-        }
+        // What failed may yet be done by the other try, as where a node has joined since, or has been done; nobody is told no, and gets it.
+        if (open.tries > 1 || open.inDoubt) return keep(thread, request, { ...open, tries: open.tries - 1 });
         const code = failure.code === "usage" || failure.code === "unknown" || failure.code === "stale" ? failure.code : "refused";
         thread.payload["request"] = request;
         thread.payload["answer"] = failure.code === "deadline" ? (payload[sentField] === undefined ? unknown : unanswered) as unknown as Data : { ok: false, code, error: failure.text };

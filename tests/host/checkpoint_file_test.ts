@@ -216,6 +216,37 @@ describe("a cut", () => {
     }
   });
 
+  test("is seen though a power cut left the last write of the mark half done", () => {
+    const folder = filled();
+    const before = readFileSync(file(folder, mark));
+    const { store } = open(folder);
+    store.append([record(11)]);
+    store.close();
+    const after = readFileSync(file(folder, mark));
+    const bytes = readFileSync(file(folder, log2));
+    const ends = scanFrames(bytes).contents.map((one) => one.byteOffset - bytes.byteOffset + one.length);
+    truncateSync(file(folder, log2), ends.at(-4)!);
+    for (let written = 0; written <= after.length; written++) {
+      writeFileSync(file(folder, mark), Buffer.concat([after.subarray(0, written), before.subarray(written)]));
+      expect(restore(folder)).toMatchObject({ complete: false, damage: [expect.stringMatching(/^it ends at commit 8: [23] commits after it are missing$/)] });
+    }
+  });
+
+  test("is seen by the mark of a file that has one place, and by what is written after it", () => {
+    const folder = filled();
+    const place = frameRecord(encode({ commit: 10, generation }));
+    writeFileSync(file(folder, mark), place);
+    const { store } = open(folder);
+    store.append([record(11)]);
+    store.close();
+    const bytes = readFileSync(file(folder, log2));
+    const ends = scanFrames(bytes).contents.map((one) => one.byteOffset - bytes.byteOffset + one.length);
+    truncateSync(file(folder, log2), ends.at(-3)!);
+    expect(restore(folder)).toMatchObject({ complete: false, damage: ["it ends at commit 9: 2 commits after it are missing"] });
+    writeFileSync(file(folder, mark), place);
+    expect(restore(folder)).toMatchObject({ complete: false, damage: ["it ends at commit 9: 1 commit after it is missing"] });
+  });
+
   test("in the header of a log whose snapshot exists is damage", () => {
     const folder = filled();
     for (const length of [0, 5, 30]) {

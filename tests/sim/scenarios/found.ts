@@ -101,4 +101,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 101708, pause: 100, found: "a node of two had announced an absence and then lost its data; in its new identity it was kept waiting until the absence of the old one was over" },
   { seed: 110490, pause: 100, found: "a node that had been taken out was started again, could not reach the only other one it knew for a second, and acted alone, while the cluster went on elsewhere" },
   { seed: 120326, pause: 100, found: "a daemon found its FTM gone and died before it had asked for another; its next life knew of no FTM here and of none that was gone" },
+  { seed: 130998, pause: 100, found: "a log was cut, and before the next start a power cut left the mark that would have shown it half written; the log looked whole, and its generation was used again" },
+  { seed: 131186, pause: 100, found: "of two nodes that were apart one had done a request without being able to say so; the FTM of the other got both tries and refused both, and the operator was told no" },
 ];
