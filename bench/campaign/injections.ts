@@ -134,8 +134,9 @@ export class Injector {
       await this.#inject();
       if (this.#hits.some(({ planned }) => /^(shim|node)/.test(planned.target))) life.wanted.set(name, { program, state: "completed", inDoubt: true });
     }, [name]);
-    // A program that was hit, or whose shim was, may have done its work and be started again.
-    const disturbed = this.#hits.some(({ planned }) => /^(job|shim|node)/.test(planned.target));
+    // A program that was hit, or whose shim was, may have done its work and be started again; one whose node was held lost, as all its armors stood still, runs elsewhere.
+    const wasHit = this.#hits.some(({ planned }) => /^(job|shim|node)/.test(planned.target));
+    const disturbed = wasHit || (this.#hits.some(({ planned }) => planned.target === "armors of a node") && (await life.events()).some(({ kind, subject }) => kind === "application.moved" && subject === `${name}.0`));
     const runs = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n").length : 0;
     const unknown = this.life.wanted.get(name)?.inDoubt === true;
     if ((runs < 1 && !unknown) || (runs > 1 && !disturbed)) throw new SystemFailure(`${name} ran to its end ${runs} times`);

@@ -26,6 +26,7 @@ import { majorityDecides } from "./checkers/majority_decides.ts";
 import { messagesConserved } from "./checkers/messages_conserved.ts";
 import { messagesOnce } from "./checkers/messages_once.ts";
 import { oneFtmPerEpoch } from "./checkers/one_ftm_per_epoch.ts";
+import { ordersStored } from "./checkers/orders_stored.ts";
 import { placementWaits } from "./checkers/placement_waits.ts";
 import { promisesKept } from "./checkers/promises_kept.ts";
 import { restoredEqualsCommitted } from "./checkers/restored_equals_committed.ts";
@@ -98,6 +99,7 @@ export class SimCluster {
     this.#checkers = [
       ...heavy,
       acknowledgedStored(fail),
+      ordersStored(fail),
       effectsOrder(fail),
       oneFtmPerEpoch(fail),
       takeoverByMajority(fail),

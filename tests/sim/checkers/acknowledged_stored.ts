@@ -9,69 +9,36 @@ import { Buffer } from "node:buffer";
 import { decode } from "../../../core/codec.ts";
 import { compareEpochs } from "../../../core/generation.ts";
 import type { Message } from "../../../core/message.ts";
-import type { NodeView } from "../../../armors/elements/registration.ts";
 import type { FtmBegin } from "../../../armors/elements/takeover.ts";
-import { daemonOf, type NodeRegistration, type TableCopy, type TableVersion } from "../../../armors/shapes.ts";
+import type { NodeRegistration, TableCopy, TableVersion } from "../../../armors/shapes.ts";
 import type { Checker, Fail, Life } from "./checker.ts";
-
-type Stored = { readonly commit: number; readonly version: TableVersion };
+import { isAtLeast, membersOf, TableCopies } from "./table_copies.ts";
 
 /** Follows the copies of the table on the disks. */
 export function acknowledgedStored(fail: Fail): Checker {
-  /** Versions that each daemon has stored, by its commits, and its last life. */
-  const copies = new Map<string, { life: Life; stored: Stored[] }>();
+  const copies = new TableCopies();
   /** Version of the table at a thread's `table.commit`, and the nodes that it registers: one that joins since gets all of it before it counts. */
   const committing = new Map<string, { version: TableVersion; members: readonly string[]; step: number }>();
-  /** When each FTM last held which node failed, in its steps: one that is back when the answer leaves was not there for the change. */
-  const failed = new Map<string, number>();
-  let steps = 0;
   /** The last version that each FTM has acknowledged. */
   const acknowledged = new Map<string, TableVersion>();
-
-  const reached = (node: string, version: TableVersion): boolean => {
-    const copy = copies.get(daemonOf(node));
-    return copy?.stored.some((one) => one.commit <= copy.life.store!.reached && isAtLeast(one.version, version)) ?? false;
-  };
-
-  const noteFailed = ({ kernel, node }: Life): void => {
-    steps += 1;
-    const { nodes } = kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> };
-    // Among more a majority decides, and not who has failed.
-    if (nodes.size <= 9) for (const { id, state } of nodes.values()) if (state === "failed") failed.set(`${node.id} ${id}`, steps);
-  };
 
   const answered = (life: Life, { id, payload }: Message): void => {
     const { version, members = [], step = 0 } = committing.get(id) ?? {};
     if (!version || !(payload["answer"] as { ok?: boolean } | undefined)?.ok) return;
     committing.delete(id);
-    const nodes = [...(life.kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> }).nodes.values()];
-    const registered = nodes.filter((node) => members.includes(node.id) && (node.id === life.node.id || node.state !== "left"));
-    const have = registered.filter((node) => reached(node.id, version));
-    const peerFailed = registered.length === 2 && registered.some((node) => (failed.get(`${life.node.id} ${node.id}`) ?? -1) >= step);
-    const enough = registered.length <= 2 ? have.length === registered.length || (peerFailed && have.length === 1) : 2 * have.length > registered.length;
-    if (!enough || !reached(life.node.id, version)) {
-      fail("acknowledged stored", `the FTM of ${life.node.name} acknowledges version ${version.epoch.number}.${version.sequence}, which ${have.length} of ${registered.length} nodes have stored`);
-    }
+    const few = copies.tooFew(life, version, members, step);
+    if (few !== undefined) fail("acknowledged stored", `the FTM of ${life.node.name} acknowledges version ${version.epoch.number}.${version.sequence}, which ${few} have stored`);
     const { number, node } = version.epoch;
     const before = acknowledged.get(`${number}.${node}`);
-    if (registered.length > 2 && (!before || isAtLeast(version, before))) acknowledged.set(`${number}.${node}`, version);
+    if (members.length > 2 && (!before || isAtLeast(version, before))) acknowledged.set(`${number}.${node}`, version);
   };
 
   return {
-    made: (life) => {
-      const { kernel } = life;
-      if (!kernel.armor.startsWith("daemon@")) return;
-      const { commit } = kernel.snapshot();
-      const stored = (copies.get(kernel.armor)?.stored ?? []).filter((one) => one.commit <= commit);
-      copies.set(kernel.armor, { life, stored });
-    },
-    stepped: (life, _event, { commits }) => {
-      const { armor } = life.kernel;
-      for (const { commit, set, sent = [] } of commits) {
-        const version = set?.["table_replica"]?.["version"] as TableVersion | undefined;
-        if (version) copies.get(armor)!.stored.push({ commit, version });
-        if (armor !== "ftm") continue;
-        noteFailed(life);
+    made: (life) => copies.made(life),
+    stepped: (life, _event, effects) => {
+      copies.stepped(life, effects);
+      if (life.kernel.armor !== "ftm") return;
+      for (const { sent = [] } of effects.commits) {
         for (const { body } of sent) {
           if (Buffer.from(body.buffer, body.byteOffset, body.length).includes("operator.answer")) answered(life, decode(body) as Message);
         }
@@ -82,10 +49,7 @@ export function acknowledgedStored(fail: Fail): Checker {
       const before = committing.get(message.id)?.version;
       // Once by each FTM: a request that its first FTM did not live to answer is tried again.
       if (op === "table.commit" && (!before || compareEpochs(before.epoch, version.epoch) !== 0)) {
-        // One that had left counts no more than one that was not there, although it may have returned before the answer.
-        const counts = (id: string): boolean => id === node.id || !(state[`node:${id}`] as NodeRegistration).left;
-        const members = Object.keys(state).filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length)).filter(counts);
-        committing.set(message.id, { version, members, step: steps });
+        committing.set(message.id, { version, members: membersOf(state, node.id), step: copies.steps });
       }
       if (op !== "ftm.begin") return;
       const { epoch, reports } = payload["begin"] as FtmBegin;
@@ -100,10 +64,6 @@ export function acknowledgedStored(fail: Fail): Checker {
       fail("acknowledged stored", `the FTM of ${node.name} begins without version ${newest.epoch.number}.${newest.sequence}, which was acknowledged`);
     },
   };
-}
-
-function isAtLeast(a: TableVersion, b: TableVersion): boolean {
-  return (compareEpochs(a.epoch, b.epoch) || a.sequence - b.sequence) >= 0;
 }
 
 function contains({ version, lineage }: TableCopy, wanted: TableVersion): boolean {

@@ -170,6 +170,14 @@ export const plantedBugs: readonly PlantedBug[] = [
     kinds: [],
   },
   {
+    name: "ordered before enough have stored it",
+    changes: [{ file: "armors/elements/application_table.ts", text: 'thread.payload["settled"] = thread.volatile.settled;', planted: 'thread.payload["settled"] = tableEntries(_state);' }],
+    rule: "orders stored",
+    within: 4,
+    nodes: 3,
+    kinds: [],
+  },
+  {
     name: "placement before reports",
     changes: [{ file: "armors/elements/placement.ts", text: "  if (silent.length > 0) return;\n", planted: "" }],
     rule: "placement waits",
