@@ -1,0 +1,69 @@
+/**
+ * What the FTM orders of applications is in a table that enough nodes have
+ * synced. A successor that did not know of it would order something else, or the
+ * same once more, and a job would run twice.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { decode } from "../../../core/codec.ts";
+import type { Message } from "../../../core/message.ts";
+import type { ApplicationEntry, InstanceOrder, TableVersion } from "../../../armors/shapes.ts";
+import type { Checker, Fail, Life } from "./checker.ts";
+import { membersOf, TableCopies } from "./table_copies.ts";
+
+/** With which version of the table something was first said of an application, and who has to have that. */
+type Said = { readonly version: TableVersion; readonly members: readonly string[]; readonly step: number };
+type Table = { readonly version: TableVersion } & { readonly [key: `app:${string}`]: ApplicationEntry };
+
+/** Compares orders with the tables that are on the disks. */
+export function ordersStored(fail: Fail): Checker {
+  const copies = new TableCopies();
+  /** Of each FTM: by application and what is wanted of it. */
+  const said = new WeakMap<Life, Map<string, Said>>();
+  const seen = new WeakMap<Life, Table>();
+
+  const wanted = ({ serial, restart, desired }: Pick<ApplicationEntry, "serial" | "restart" | "desired">): string => `${serial} ${restart} ${desired}`;
+
+  /** Notes what a new version of the table says first. */
+  const note = (life: Life): void => {
+    const table = life.kernel.state("application_table") as unknown as Table;
+    const before = seen.get(life);
+    if (table === before) return;
+    seen.set(life, table);
+    const all = said.get(life) ?? new Map<string, Said>();
+    said.set(life, all);
+    for (const key of Object.keys(table)) {
+      if (!isApplication(key) || before?.[key] === table[key]) continue;
+      const name = `${key.slice("app:".length)} ${wanted(table[key]!)}`;
+      if (!all.has(name)) all.set(name, { version: table.version, members: membersOf(table as never, life.node.id), step: copies.steps });
+    }
+  };
+
+  const ordered = (life: Life, { ops, payload }: Message): void => {
+    if (!ops.some(({ name }) => name === "instances.assign")) return;
+    for (const order of payload["instances"] as unknown as readonly InstanceOrder[]) {
+      // One that has completed is to be stopped, whatever the application is to do.
+      const words = [wanted(order), wanted({ ...order, desired: "running" })];
+      const [first] = words.flatMap((one) => said.get(life)?.get(`${order.application.name} ${one}`) ?? []);
+      const few = first ? copies.tooFew(life, first.version, first.members, first.step) : "no nodes";
+      if (few !== undefined) fail("orders stored", `the FTM of ${life.node.name} orders "${order.id}" ${order.desired}, restart ${order.restart}, by a table that is stored by ${few}`);
+    }
+  };
+
+  return {
+    made: (life) => copies.made(life),
+    stepped: (life, _event, effects) => {
+      copies.stepped(life, effects);
+      if (life.kernel.armor !== "ftm") return;
+      note(life);
+      for (const { sent = [] } of effects.commits) {
+        for (const { body } of sent) {
+          if (Buffer.from(body.buffer, body.byteOffset, body.length).includes("instances.assign")) ordered(life, decode(body) as Message);
+        }
+      }
+    },
+  };
+}
+
+const isApplication = (key: string): key is `app:${string}` => key.startsWith("app:");
