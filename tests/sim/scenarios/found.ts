@@ -103,4 +103,12 @@ export const scenarios: readonly Scenario[] = [
   { seed: 120326, pause: 100, found: "a daemon found its FTM gone and died before it had asked for another; its next life knew of no FTM here and of none that was gone" },
   { seed: 130998, pause: 100, found: "a log was cut, and before the next start a power cut left the mark that would have shown it half written; the log looked whole, and its generation was used again" },
   { seed: 131186, pause: 100, found: "of two nodes that were apart one had done a request without being able to say so; the FTM of the other got both tries and refused both, and the operator was told no" },
+  { seed: 220458, found: "two FTMs of one epoch number gave two events one number: one did not know a node that had joined last, and counted the nodes otherwise" },
+  { seed: 411452725, found: "an FTM ordered a restart before enough nodes had it; its successor, which did not know it, carried out the same request, and a job ran twice" },
+  { seed: 62, found: "a daemon told of a new placement of the heartbeat armor with the generation of the one before; another copy counted as later, and the new one was ended" },
+  { seed: 130759, pause: 100, found: "nothing in the armors: the other of two nodes had failed when a change was stored and was back when it was acknowledged" },
+  { seed: 131094, pause: 100, found: "nothing in the armors: a daemon had elected itself and lost that in a power cut before anything left it" },
+  { seed: 130958, pause: 100, found: "an FTM had heard a heartbeat armor that went with its node, and did not listen to the older one that stayed" },
+  { seed: 131437, pause: 100, found: "the same with daemons in its place: the heartbeat armor could not lead the takeover for which the FTM asked it" },
+  { seed: 131581, pause: 100, found: "reports of completed jobs that had waited came all at once, and each instance in each of them was a message of its own" },
 ];
