@@ -44,10 +44,10 @@ export function ordersStored(fail: Fail): Checker {
     if (!ops.some(({ name }) => name === "instances.assign")) return;
     for (const order of payload["instances"] as unknown as readonly InstanceOrder[]) {
       // One that has completed is to be stopped, whatever the application is to do.
-      const words = [wanted(order), wanted({ ...order, desired: "running" })];
-      const [first] = words.flatMap((one) => said.get(life)?.get(`${order.application.name} ${one}`) ?? []);
-      const few = first ? copies.tooFew(life, first.version, first.members, first.step) : "no nodes";
-      if (few !== undefined) fail("orders stored", `the FTM of ${life.node.name} orders "${order.id}" ${order.desired}, restart ${order.restart}, by a table that is stored by ${few}`);
+      const words = order.desired === "stopped" ? ["stopped", "running"] as const : ["running"] as const;
+      const firsts = words.flatMap((desired) => said.get(life)?.get(`${order.application.name} ${wanted({ ...order, desired })}`) ?? []);
+      const few = firsts.map(({ version, members, step }) => copies.tooFew(life, version, members, step));
+      if (!few.includes(undefined)) fail("orders stored", `the FTM of ${life.node.name} orders "${order.id}" ${order.desired}, restart ${order.restart}, by a table that is stored by ${few[0] ?? "nobody"}`);
     }
   };
 
