@@ -7,10 +7,10 @@
  * @module
  */
 import { type DetectorOptions, freshWatch, heard, liveness, nextAsk, type Watch } from "../core/failure_detector.ts";
-import { timing } from "../core/limits.ts";
+import { restartDefaults, timing } from "../core/limits.ts";
 import type { RandomSource } from "../core/random.ts";
 import { decideRestart, noRestarts, type RestartHistory } from "../core/restart_policy.ts";
-import { restartDefaults } from "../core/limits.ts";
+import { nextTogetherMs } from "../core/timers.ts";
 
 /** What happens to a guard. Paths are opaque: where an answer has to go. */
 export type GuardEvent =
@@ -34,7 +34,7 @@ export type GuardEffect =
 
 type Pending = { readonly from: string; readonly to: string; readonly path: string; readonly atMs: number };
 
-const detector: DetectorOptions = { suspectMisses: 2, failedMisses: timing.heartbeatMisses };
+const detector: DetectorOptions = { suspectMisses: 2, failedMisses: timing.localMisses };
 /** A daemon that has just been started gets this long to answer for the first time. */
 const startWithinMs = 5_000;
 /** Doubled for each one that did not, up to here: on a slow or busy machine some start does succeed. */
@@ -71,7 +71,7 @@ export class Guard {
     if (this.#ended) return [];
     switch (event.kind) {
       case "start":
-        this.#dueAtMs = nowMs + timing.heartbeatIntervalMs;
+        this.#dueAtMs = nextTogetherMs(nowMs, timing.localIntervalMs);
         this.#starts(nowMs);
         this.#adopted = event.daemonLives;
         return event.daemonLives ? this.#ask() : [{ kind: "start-daemon" }];
@@ -99,7 +99,7 @@ export class Guard {
     if (nowMs < this.#dueAtMs) return [];
     for (const [nonce, { atMs }] of this.#pending) if (nowMs - atMs > pendingMs) this.#pending.delete(nonce);
     const lateMs = nowMs - this.#dueAtMs;
-    this.#dueAtMs = nowMs + timing.heartbeatIntervalMs;
+    this.#dueAtMs = nextTogetherMs(nowMs, timing.localIntervalMs);
     if (this.#restartAtMs !== undefined) return [];
     const effects = this.#ask(lateMs);
     const unheard = !this.#adopted && this.#watch.heardAtMs === undefined;
@@ -112,7 +112,7 @@ export class Guard {
 
   #ask(lateMs = 0): GuardEffect[] {
     const nonce = Array.from(this.random.bytes(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    this.#watch = nextAsk(this.#watch, nonce, lateMs, timing.heartbeatIntervalMs);
+    this.#watch = nextAsk(this.#watch, nonce, lateMs, timing.localIntervalMs);
     return [{ kind: "ask-daemon", nonce }];
   }
 

@@ -12,6 +12,7 @@ import { type Element, element, type Thread } from "../../core/element.ts";
 import { freshWatch, heard, type Liveness, liveness, nextAsk, type Watch } from "../../core/failure_detector.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
+import { nextTogetherMs } from "../../core/timers.ts";
 
 /** Payload field `target` of `liveness.watch`. */
 export type LivenessTarget = {
@@ -30,21 +31,32 @@ export type LivenessChange = { readonly id: string; readonly liveness: Liveness;
 export type Heard = { readonly [target: string]: number };
 
 /** `moved`: to be judged anew at its new address, and that is told in any case. */
-type Watched = { readonly target: LivenessTarget; readonly watch: Watch; readonly judged: Liveness | "moved" };
-type Volatile = { readonly watched: ReadonlyMap<string, Watched>; readonly dueAtMs: number | undefined };
+type Watched = { readonly target: LivenessTarget; readonly watch: Watch; readonly judged: Liveness | "moved"; readonly dueAtMs: number };
+type Volatile = { readonly watched: ReadonlyMap<string, Watched> };
 
 const hex = (bytes: Uint8Array): string => bytes.toHex();
 
-/** @param intervalMs Pause between asks. */
-export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): Element {
+/** @param localMs Pause between asks on this node. @param nodesMs To other nodes. */
+export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: number = timing.heartbeatIntervalMs): Element {
   type Polling = Thread<Volatile>;
+
+  const intervalOf = ({ address }: LivenessTarget): number => (address === "local" ? localMs : nodesMs);
 
   const ask = (thread: Polling, watched: Watched, lateMs: number): Watched => {
     const nonce = hex(thread.random.bytes(16));
     const { target } = watched;
     thread.command({ kind: "heartbeat.ask", args: { to: target.id, address: target.address, nonce } });
-    const watch = nextAsk(watched.watch, nonce, lateMs, intervalMs);
-    return { target, watch, judged: watched.judged };
+    return { ...watched, watch: nextAsk(watched.watch, nonce, lateMs, intervalOf(target)) };
+  };
+
+  const due = (thread: Polling, target: LivenessTarget): number => nextTogetherMs(thread.nowMs, intervalOf(target));
+
+  /** Keep what is watched now, and ask again when the first of them is due. */
+  const keep = (thread: Polling, watched: ReadonlyMap<string, Watched>): void => {
+    thread.setVolatile({ watched });
+    let first = Infinity;
+    for (const { dueAtMs } of watched.values()) first = Math.min(first, dueAtMs);
+    if (first < Infinity) thread.after("poll", Math.max(0, first - thread.nowMs), "liveness.poll");
   };
 
   const judge = (thread: Polling, watched: Watched, changes: LivenessChange[]): Watched => {
@@ -66,7 +78,7 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
     name: "liveness_poll",
     version: 1,
     state: {},
-    volatile: () => ({ watched: new Map(), dueAtMs: undefined }),
+    volatile: () => ({ watched: new Map() }),
     handlers: {
       "liveness.watch": (_state, thread) => {
         const targets = thread.payload["targets"] as LivenessTarget[];
@@ -76,14 +88,9 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
           if (before && before.target.address === target.address) continue;
           // A probe that runs is of the one before, under the same id elsewhere.
           thread.cancel(`probe ${target.id}`);
-          watched.set(target.id, ask(thread, { target, watch: freshWatch, judged: before ? "moved" : "alive" }, 0));
+          watched.set(target.id, ask(thread, { target, watch: freshWatch, judged: before ? "moved" : "alive", dueAtMs: due(thread, target) }, 0));
         }
-        let { dueAtMs } = thread.volatile;
-        if (dueAtMs === undefined && watched.size > 0) {
-          dueAtMs = thread.nowMs + intervalMs;
-          thread.after("poll", intervalMs, "liveness.poll");
-        }
-        thread.setVolatile({ watched, dueAtMs });
+        keep(thread, watched);
       },
       "liveness.unwatch": (_state, thread) => {
         const watched = new Map(thread.volatile.watched);
@@ -91,16 +98,16 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
           watched.delete(id);
           thread.cancel(`probe ${id}`);
         }
-        thread.setVolatile({ ...thread.volatile, watched });
+        thread.setVolatile({ watched });
       },
       "liveness.poll": (_state, thread) => {
-        const { watched, dueAtMs = thread.nowMs } = thread.volatile;
-        const lateMs = thread.nowMs - dueAtMs;
         const changes: LivenessChange[] = [];
-        const next = new Map<string, Watched>();
-        for (const [id, one] of watched) next.set(id, judge(thread, ask(thread, one, lateMs), changes));
-        if (next.size > 0) thread.after("poll", intervalMs, "liveness.poll");
-        thread.setVolatile({ watched: next, dueAtMs: next.size > 0 ? thread.nowMs + intervalMs : undefined });
+        const next = new Map(thread.volatile.watched);
+        for (const [id, one] of next) {
+          const lateMs = thread.nowMs - one.dueAtMs;
+          if (lateMs >= 0) next.set(id, judge(thread, ask(thread, { ...one, dueAtMs: due(thread, one.target) }, lateMs), changes));
+        }
+        keep(thread, next);
         announce(thread, changes);
       },
       "heartbeat.answered": (_state, thread) => {
@@ -111,7 +118,7 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
         const changes: LivenessChange[] = [];
         const watched = new Map(thread.volatile.watched);
         watched.set(from, judge(thread, { ...before, watch }, changes));
-        thread.setVolatile({ ...thread.volatile, watched });
+        thread.setVolatile({ watched });
         announce(thread, changes);
       },
       // A hint that a target may be gone: ask in quick succession instead of waiting for the next polls.
@@ -119,7 +126,7 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
         const { probe: id, asked = 0, sinceMs = thread.nowMs } = thread.payload as { probe: string; asked?: number; sinceMs?: number };
         const before = thread.volatile.watched.get(id);
         if (!before || (asked === 0 && before.judged === "failed")) return;
-        thread.setVolatile({ ...thread.volatile, watched: new Map(thread.volatile.watched).set(id, ask(thread, before, intervalMs)) });
+        thread.setVolatile({ watched: new Map(thread.volatile.watched).set(id, ask(thread, before, Infinity)) });
         const last = asked + 1 >= timing.probeAsks;
         const delayMs = last ? timing.probeLastMs : timing.probeIntervalMs;
         const payload = { probe: id, asked: asked + 1, sinceMs, dueMs: thread.nowMs + delayMs };
@@ -137,7 +144,7 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
         const watch = { ...before.watch, missed: before.target.failedMisses, heardAtMs: undefined };
         const changes: LivenessChange[] = [];
         const judged = judge(thread, { ...before, watch }, changes);
-        thread.setVolatile({ ...thread.volatile, watched: new Map(thread.volatile.watched).set(id, judged) });
+        thread.setVolatile({ watched: new Map(thread.volatile.watched).set(id, judged) });
         announce(thread, changes);
       },
       // Others have found it silent: the next reply is news, also if this poll has missed none.
@@ -146,7 +153,7 @@ export function livenessPoll(intervalMs: number = timing.heartbeatIntervalMs): E
         const before = thread.volatile.watched.get(id);
         if (!before) return;
         const watch = { ...before.watch, missed: before.target.failedMisses, heardAtMs: undefined };
-        thread.setVolatile({ ...thread.volatile, watched: new Map(thread.volatile.watched).set(id, { ...before, watch, judged: "failed" }) });
+        thread.setVolatile({ watched: new Map(thread.volatile.watched).set(id, { ...before, watch, judged: "failed" }) });
       },
       "liveness.read": (_state, thread) => {
         const heardMs: Record<string, number> = {};

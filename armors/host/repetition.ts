@@ -9,7 +9,7 @@
 const patientFromMs = 200;
 /** A patient one joins a turn this part of its interval early. */
 const earlyPart = 0.25;
-/** … and waits this much longer for one: what comes every 200 ms joins the heartbeats, every 250 ms. */
+/** … and waits this much longer for one: what comes every 400 or 500 ms joins the heartbeats, every 400 ms. */
 const latePart = 0.3;
 
 /** Repetitions of one process, over the timers of its runtime. */

@@ -11,9 +11,10 @@ import { livenessPoll } from "../../armors/elements/liveness_poll.ts";
 
 const target = (address: string) => ({ id: "ftm", address, suspectMisses: 2, failedMisses: 4 });
 
-/** A daemon that polls; `judged` is what it was told. */
+/** A daemon that polls; `judged` is what it was told, `asked` whom it has asked by its timer. */
 function poller() {
   const judged: string[] = [];
+  const asked: { readonly to: Data; readonly atMs: number }[] = [];
   const listener = element({
     name: "listener",
     version: 1,
@@ -36,6 +37,7 @@ function poller() {
   let nonce: Data = "";
   return {
     judged,
+    asked,
     /** The target replies to the last ask. */
     answer: (): void => void kernel.step({ kind: "local", op: "heartbeat.answered", payload: { from: "ftm", nonce } }, nowMs),
     local: (op: string, payload: Record<string, Data>): void => {
@@ -47,7 +49,9 @@ function poller() {
       const untilMs = nowMs + forMs;
       while (wakeAtMs !== undefined && wakeAtMs <= untilMs) {
         nowMs = wakeAtMs;
-        wakeAtMs = kernel.step({ kind: "tick" }, nowMs).wakeAtMs;
+        const effects = kernel.step({ kind: "tick" }, nowMs);
+        wakeAtMs = effects.wakeAtMs;
+        for (const { args } of effects.commands) asked.push({ to: args["to"]!, atMs: nowMs });
       }
       nowMs = untilMs;
     },
@@ -91,4 +95,20 @@ test("a target at a new address is judged anew, and that is told; without an ans
   local("liveness.watch", { targets: [target("10.0.0.2:7000")] });
   run(6 * timing.heartbeatIntervalMs);
   expect(judged).toEqual(["suspect", "failed", "suspect", "failed"]);
+});
+
+test("what is on this node is asked at the moments all processes of the machine share, and less often than other nodes", () => {
+  const { asked, local, run } = poller();
+  local("liveness.watch", { targets: [{ ...target("local"), id: "execution" }] });
+  run(90);
+  local("liveness.watch", { targets: [target("10.0.0.1:7000")] });
+  run(1_000);
+  expect(asked).toEqual([
+    { to: "ftm", atMs: 1_250 },
+    { to: "ftm", atMs: 1_500 },
+    { to: "execution", atMs: 1_600 },
+    { to: "ftm", atMs: 1_750 },
+    { to: "execution", atMs: 2_000 },
+    { to: "ftm", atMs: 2_000 },
+  ]);
 });
