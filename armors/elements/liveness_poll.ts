@@ -1,7 +1,9 @@
 /**
  * Liveness poll: asks its targets by UDP and counts unanswered asks. The
  * judgement leaves as the op `liveness.changed`, to which elements subscribe
- * that know what to do about it. All of it is volatile.
+ * that know what to do about it. A target that has just asked itself need not be
+ * asked; a daemon's guard does, and what else is to be asked on the node is asked
+ * in the same turn. All of it is volatile.
  *
  * Source: "detects failures … by periodically polling for liveness".
  *
@@ -9,7 +11,7 @@
  */
 import type { DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
-import { freshWatch, heard, type Liveness, liveness, nextAsk, type Watch } from "../../core/failure_detector.ts";
+import { freshWatch, heard, heardOf, type Liveness, liveness, nextAsk, type Watch } from "../../core/failure_detector.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { nextTogetherMs } from "../../core/timers.ts";
@@ -31,7 +33,7 @@ export type LivenessChange = { readonly id: string; readonly liveness: Liveness;
 export type Heard = { readonly [target: string]: number };
 
 /** `moved`: to be judged anew at its new address, and that is told in any case. */
-type Watched = { readonly target: LivenessTarget; readonly watch: Watch; readonly judged: Liveness | "moved"; readonly dueAtMs: number };
+type Watched = { readonly target: LivenessTarget; readonly watch: Watch; readonly judged: Liveness | "moved"; readonly dueAtMs: number; readonly askedUsAtMs: number };
 type Volatile = { readonly watched: ReadonlyMap<string, Watched> };
 
 const hex = (bytes: Uint8Array): string => bytes.toHex();
@@ -49,7 +51,10 @@ export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: 
     return { ...watched, watch: nextAsk(watched.watch, nonce, lateMs, intervalOf(target)) };
   };
 
-  const due = (thread: Polling, target: LivenessTarget): number => nextTogetherMs(thread.nowMs, intervalOf(target));
+  /** How long it may be asked early, and then is waited for. */
+  const waitOf = ({ address }: LivenessTarget): number => (address === "local" ? Math.min(timing.localWaitMs, Math.floor(localMs / 4)) : 0);
+
+  const due = (thread: Polling, target: LivenessTarget): number => nextTogetherMs(thread.nowMs, intervalOf(target)) + waitOf(target);
 
   /** Keep what is watched now, and ask again when the first of them is due. */
   const keep = (thread: Polling, watched: ReadonlyMap<string, Watched>): void => {
@@ -74,6 +79,13 @@ export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: 
     thread.insert(op("liveness.changed"));
   };
 
+  /** It was heard. */
+  const take = (thread: Polling, one: Watched): void => {
+    const changes: LivenessChange[] = [];
+    thread.setVolatile({ watched: new Map(thread.volatile.watched).set(one.target.id, judge(thread, one, changes)) });
+    announce(thread, changes);
+  };
+
   return element<DataRecord, Volatile>({
     name: "liveness_poll",
     version: 1,
@@ -88,7 +100,7 @@ export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: 
           if (before && before.target.address === target.address) continue;
           // A probe that runs is of the one before, under the same id elsewhere.
           thread.cancel(`probe ${target.id}`);
-          watched.set(target.id, ask(thread, { target, watch: freshWatch, judged: before ? "moved" : "alive", dueAtMs: due(thread, target) }, 0));
+          watched.set(target.id, ask(thread, { target, watch: freshWatch, judged: before ? "moved" : "alive", dueAtMs: due(thread, target), askedUsAtMs: -Infinity }, 0));
         }
         keep(thread, watched);
       },
@@ -105,7 +117,10 @@ export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: 
         const next = new Map(thread.volatile.watched);
         for (const [id, one] of next) {
           const lateMs = thread.nowMs - one.dueAtMs;
-          if (lateMs >= 0) next.set(id, judge(thread, ask(thread, { ...one, dueAtMs: due(thread, one.target) }, lateMs), changes));
+          if (lateMs < -waitOf(one.target)) continue;
+          const later = { ...one, dueAtMs: due(thread, one.target) };
+          const speaks = (thread.nowMs - one.askedUsAtMs) * 2 < intervalOf(one.target);
+          next.set(id, speaks ? later : judge(thread, ask(thread, later, lateMs), changes));
         }
         keep(thread, next);
         announce(thread, changes);
@@ -114,12 +129,13 @@ export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: 
         const { from, nonce } = thread.payload as { from: string; nonce: string };
         const before = thread.volatile.watched.get(from);
         const watch = before && heard(before.watch, nonce, thread.nowMs);
-        if (!before || !watch) return;
-        const changes: LivenessChange[] = [];
-        const watched = new Map(thread.volatile.watched);
-        watched.set(from, judge(thread, { ...before, watch }, changes));
-        thread.setVolatile({ watched });
-        announce(thread, changes);
+        if (watch) take(thread, { ...before, watch });
+      },
+      "heartbeat.asked": (_state, thread) => {
+        const before = thread.volatile.watched.get(thread.payload["from"] as string);
+        if (before?.target.address !== "local") return;
+        thread.append(op("liveness.poll"));
+        take(thread, { ...before, watch: heardOf(thread.nowMs), askedUsAtMs: thread.nowMs });
       },
       // A hint that a target may be gone: ask in quick succession instead of waiting for the next polls.
       "liveness.probe": (_state, thread) => {

@@ -11,7 +11,7 @@ import { livenessPoll } from "../../armors/elements/liveness_poll.ts";
 
 const target = (address: string) => ({ id: "ftm", address, suspectMisses: 2, failedMisses: 4 });
 
-/** A daemon that polls; `judged` is what it was told, `asked` whom it has asked by its timer. */
+/** A daemon that polls; `judged` is what it was told, `asked` whom it has asked, but for the first time. */
 function poller() {
   const judged: string[] = [];
   const asked: { readonly to: Data; readonly atMs: number }[] = [];
@@ -43,7 +43,11 @@ function poller() {
     local: (op: string, payload: Record<string, Data>): void => {
       const effects = kernel.step({ kind: "local", op, payload }, nowMs);
       wakeAtMs = effects.wakeAtMs;
-      for (const { kind, args } of effects.commands) if (kind === "heartbeat.ask") nonce = args["nonce"]!;
+      for (const { kind, args } of effects.commands) {
+        if (kind !== "heartbeat.ask") continue;
+        nonce = args["nonce"]!;
+        if (op === "heartbeat.asked") asked.push({ to: args["to"]!, atMs: nowMs });
+      }
     },
     run: (forMs: number): void => {
       const untilMs = nowMs + forMs;
@@ -106,9 +110,27 @@ test("what is on this node is asked at the moments all processes of the machine 
   expect(asked).toEqual([
     { to: "ftm", atMs: 1_250 },
     { to: "ftm", atMs: 1_500 },
-    { to: "execution", atMs: 1_600 },
+    { to: "execution", atMs: 1_600 + timing.localWaitMs },
     { to: "ftm", atMs: 1_750 },
+    // Both are due, and what waits does not wait when there is a turn.
     { to: "execution", atMs: 2_000 },
     { to: "ftm", atMs: 2_000 },
   ]);
+});
+
+test("who asks itself is not asked, and the others are in the same turn; once it is silent it is found as soon as any other", () => {
+  const { asked, judged, local, run } = poller();
+  const guard = { ...target("local"), id: "guard@a", failedMisses: timing.localMisses };
+  local("liveness.watch", { targets: [guard, { ...target("local"), id: "execution", failedMisses: 1_000, suspectMisses: 999 }] });
+  run(601);
+  for (let turn = 0; turn < 5; turn++) {
+    local("heartbeat.asked", { from: "guard@a", nonce: "", path: "" });
+    run(timing.localIntervalMs);
+  }
+  expect(asked.every(({ to, atMs }) => to === "execution" && atMs % timing.localIntervalMs === 1)).toBe(true);
+  expect([asked.length, judged]).toEqual([5, []]);
+  run(timing.localMisses * timing.localIntervalMs - 1);
+  expect(judged).toEqual(["suspect"]);
+  run(timing.localWaitMs);
+  expect(judged).toEqual(["suspect", "failed"]);
 });
