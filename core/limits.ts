@@ -66,7 +66,7 @@ export const timing = {
   /** The same on one node, where no ask gets lost and each one wakes two idle processes: 1.2–1.6 s. */
   localIntervalMs: 400,
   localMisses: 3,
-  /** A daemon asks when its guard does, in the same turn; it waits this long for it. */
+  /** A daemon asks when its guard has, right after that; it waits this long for it. */
   localWaitMs: 20,
   /** Unanswered asks until a node is suspect, and until other daemons are asked to probe it. */
   nodeSuspectMisses: 2,

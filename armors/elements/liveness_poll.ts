@@ -3,7 +3,7 @@
  * judgement leaves as the op `liveness.changed`, to which elements subscribe
  * that know what to do about it. A target that has just asked itself need not be
  * asked; a daemon's guard does, and what else is to be asked on the node is asked
- * in the same turn. All of it is volatile.
+ * right after that. All of it is volatile.
  *
  * Source: "detects failures … by periodically polling for liveness".
  *
@@ -134,7 +134,8 @@ export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: 
       "heartbeat.asked": (_state, thread) => {
         const before = thread.volatile.watched.get(thread.payload["from"] as string);
         if (before?.target.address !== "local") return;
-        thread.append(op("liveness.poll"));
+        // A step of its own: what is found silent is written down, and heartbeats write nothing.
+        thread.after("poll", 0, "liveness.poll");
         take(thread, { ...before, watch: heardOf(thread.nowMs), askedUsAtMs: thread.nowMs });
       },
       // A hint that a target may be gone: ask in quick succession instead of waiting for the next polls.

@@ -11,7 +11,7 @@ import { livenessPoll } from "../../armors/elements/liveness_poll.ts";
 
 const target = (address: string) => ({ id: "ftm", address, suspectMisses: 2, failedMisses: 4 });
 
-/** A daemon that polls; `judged` is what it was told, `asked` whom it has asked, but for the first time. */
+/** A daemon that polls; `judged` is what it was told, `asked` whom it has asked by its timer. */
 function poller() {
   const judged: string[] = [];
   const asked: { readonly to: Data; readonly atMs: number }[] = [];
@@ -43,11 +43,7 @@ function poller() {
     local: (op: string, payload: Record<string, Data>): void => {
       const effects = kernel.step({ kind: "local", op, payload }, nowMs);
       wakeAtMs = effects.wakeAtMs;
-      for (const { kind, args } of effects.commands) {
-        if (kind !== "heartbeat.ask") continue;
-        nonce = args["nonce"]!;
-        if (op === "heartbeat.asked") asked.push({ to: args["to"]!, atMs: nowMs });
-      }
+      for (const { kind, args } of effects.commands) if (kind === "heartbeat.ask") nonce = args["nonce"]!;
     },
     run: (forMs: number): void => {
       const untilMs = nowMs + forMs;
@@ -118,7 +114,7 @@ test("what is on this node is asked at the moments all processes of the machine 
   ]);
 });
 
-test("who asks itself is not asked, and the others are in the same turn; once it is silent it is found as soon as any other", () => {
+test("who asks itself is not asked, and the others are at the same moment; once it is silent it is found as soon as any other", () => {
   const { asked, judged, local, run } = poller();
   const guard = { ...target("local"), id: "guard@a", failedMisses: timing.localMisses };
   local("liveness.watch", { targets: [guard, { ...target("local"), id: "execution", failedMisses: 1_000, suspectMisses: 999 }] });
