@@ -34,7 +34,7 @@ export type GuardEffect =
 
 type Pending = { readonly from: string; readonly to: string; readonly path: string; readonly atMs: number };
 
-const detector: DetectorOptions = { suspectMisses: 2, failedMisses: timing.localMisses };
+const detector: DetectorOptions = { suspectMisses: timing.nodeSuspectMisses, failedMisses: timing.localMisses };
 /** A daemon that has just been started gets this long to answer for the first time. */
 const startWithinMs = 5_000;
 /** Doubled for each one that did not, up to here: on a slow or busy machine some start does succeed. */
@@ -102,6 +102,7 @@ export class Guard {
     this.#dueAtMs = nextTogetherMs(nowMs, timing.localIntervalMs);
     if (this.#restartAtMs !== undefined) return [];
     const effects = this.#ask(lateMs);
+    if (liveness(this.#watch, detector) === "suspect") this.#dueAtMs = nowMs + timing.localHurryMs;
     const unheard = !this.#adopted && this.#watch.heardAtMs === undefined;
     if (unheard && nowMs - this.#judgedFromMs < this.#startWithinMs || liveness(this.#watch, detector) !== "failed") return effects;
     if (unheard) this.#startWithinMs = Math.min(2 * this.#startWithinMs, startWithinMsMax);
@@ -111,8 +112,9 @@ export class Guard {
   }
 
   #ask(lateMs = 0): GuardEffect[] {
+    const intervalMs = liveness(this.#watch, detector) === "suspect" ? timing.localHurryMs : timing.localIntervalMs;
     const nonce = Array.from(this.random.bytes(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    this.#watch = nextAsk(this.#watch, nonce, lateMs, timing.localIntervalMs);
+    this.#watch = nextAsk(this.#watch, nonce, lateMs, intervalMs);
     return [{ kind: "ask-daemon", nonce }];
   }
 

@@ -63,8 +63,9 @@ export const timing = {
   heartbeatIntervalMs: 250,
   /** Unanswered asks (asked on time) until an FTM elsewhere is failed: 1–1.25 s. */
   heartbeatMisses: 4,
-  /** The same on one node, where no ask gets lost and each one wakes two idle processes: 1.2–1.6 s. */
+  /** The same on one node, where no ask gets lost and each one wakes two idle processes; who is suspect is asked again sooner: 1–1.4 s. */
   localIntervalMs: 400,
+  localHurryMs: 200,
   localMisses: 3,
   /** A daemon asks when its guard has, right after that; it waits this long for it. */
   localWaitMs: 20,
@@ -115,8 +116,8 @@ export const timing = {
   roundNodesPerMs: 10,
   /** Operator's stop: SIGTERM, then SIGKILL. */
   stopGraceMs: 10_000,
-  /** A program in state T this long hangs. */
-  stoppedIsHungMs: 1_000,
+  /** A program seen in state T this long hangs: about a second, with the time until it was first seen so. */
+  stoppedIsHungMs: 900,
   /** Pause between looks at the state of running programs: one at each ask of the daemon. */
   watchIntervalMs: 400,
   /** Pause between self-audits: what is wrong in state is to be found before much follows from it. Some local asks, so that they come together. */

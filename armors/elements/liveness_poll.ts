@@ -41,20 +41,29 @@ const hex = (bytes: Uint8Array): string => bytes.toHex();
 /** @param localMs Pause between asks on this node. @param nodesMs To other nodes. */
 export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: number = timing.heartbeatIntervalMs): Element {
   type Polling = Thread<Volatile>;
+  const hurryMs = Math.min(timing.localHurryMs, localMs);
 
   const intervalOf = ({ address }: LivenessTarget): number => (address === "local" ? localMs : nodesMs);
+
+  /** One of this node is in doubt: it is asked again sooner. */
+  const hurries = ({ target, watch }: Pick<Watched, "target" | "watch">): boolean => target.address === "local" && liveness(watch, target) === "suspect";
 
   const ask = (thread: Polling, watched: Watched, lateMs: number): Watched => {
     const nonce = hex(thread.random.bytes(16));
     const { target } = watched;
     thread.command({ kind: "heartbeat.ask", args: { to: target.id, address: target.address, nonce } });
-    return { ...watched, watch: nextAsk(watched.watch, nonce, lateMs, intervalOf(target)) };
+    return { ...watched, watch: nextAsk(watched.watch, nonce, lateMs, hurries(watched) ? hurryMs : intervalOf(target)) };
   };
 
   /** How long it may be asked early, and then is waited for. */
   const waitOf = ({ address }: LivenessTarget): number => (address === "local" ? Math.min(timing.localWaitMs, Math.floor(localMs / 4)) : 0);
 
   const due = (thread: Polling, target: LivenessTarget): number => nextTogetherMs(thread.nowMs, intervalOf(target)) + waitOf(target);
+
+  const askAgain = (thread: Polling, watched: Watched, lateMs: number): Watched => {
+    const asked = ask(thread, watched, lateMs);
+    return { ...asked, dueAtMs: hurries(asked) ? thread.nowMs + hurryMs : due(thread, watched.target) };
+  };
 
   /** Keep what is watched now, and ask again when the first of them is due. */
   const keep = (thread: Polling, watched: ReadonlyMap<string, Watched>): void => {
@@ -118,9 +127,8 @@ export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: 
         for (const [id, one] of next) {
           const lateMs = thread.nowMs - one.dueAtMs;
           if (lateMs < -waitOf(one.target)) continue;
-          const later = { ...one, dueAtMs: due(thread, one.target) };
           const speaks = (thread.nowMs - one.askedUsAtMs) * 2 < intervalOf(one.target);
-          next.set(id, speaks ? later : judge(thread, ask(thread, later, lateMs), changes));
+          next.set(id, speaks ? { ...one, dueAtMs: due(thread, one.target) } : judge(thread, askAgain(thread, one, lateMs), changes));
         }
         keep(thread, next);
         announce(thread, changes);

@@ -1,6 +1,6 @@
 /**
  * Pair watch: looks at guard and daemon from a third process. Each of them ends
- * the other when that is stopped, within less than two seconds; one that stays stopped
+ * the other when that is stopped, within a second and a half; one that stays stopped
  * has nobody who could. It is woken, not replaced: what is started twice by
  * mistake is worse than a process that goes on, and to wake one that was about to
  * be ended does no harm.
@@ -15,7 +15,7 @@ import { isAlive, programState, type ProgramState, signalProcess } from "./proce
 import { systemClock } from "./system_clock.ts";
 
 const lookEveryMs = 1_000;
-/** Nearly twice what guard and daemon take to find each other hung. */
+/** Twice what guard and daemon take to find each other hung. */
 const wakeAfterMs = 3_000;
 
 /** What is asked of the machine. */

@@ -125,7 +125,7 @@ test("who asks itself is not asked, and the others are at the same moment; once 
   }
   expect(asked.every(({ to, atMs }) => to === "execution" && atMs % timing.localIntervalMs === 1)).toBe(true);
   expect([asked.length, judged]).toEqual([5, []]);
-  run(timing.localMisses * timing.localIntervalMs - 1);
+  run((timing.localMisses - 1) * timing.localIntervalMs + timing.localHurryMs - 1);
   expect(judged).toEqual(["suspect"]);
   run(timing.localWaitMs);
   expect(judged).toEqual(["suspect", "failed"]);
