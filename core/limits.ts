@@ -67,6 +67,8 @@ export const timing = {
   localIntervalMs: 400,
   localHurryMs: 200,
   localMisses: 3,
+  /** Until the first ask: one that registers opens its port for asks just after that. */
+  localFirstMs: 100,
   /** A daemon asks when its guard has, right after that; it waits this long for it. */
   localWaitMs: 20,
   /** Unanswered asks until a node is suspect, and until other daemons are asked to probe it. */

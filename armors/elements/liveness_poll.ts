@@ -109,7 +109,8 @@ export function livenessPoll(localMs: number = timing.localIntervalMs, nodesMs: 
           if (before && before.target.address === target.address) continue;
           // A probe that runs is of the one before, under the same id elsewhere.
           thread.cancel(`probe ${target.id}`);
-          watched.set(target.id, ask(thread, { target, watch: freshWatch, judged: before ? "moved" : "alive", dueAtMs: due(thread, target), askedUsAtMs: -Infinity }, 0));
+          const fresh: Watched = { target, watch: freshWatch, judged: before ? "moved" : "alive", dueAtMs: due(thread, target), askedUsAtMs: -Infinity };
+          watched.set(target.id, target.address === "local" ? { ...fresh, dueAtMs: thread.nowMs + Math.min(timing.localFirstMs, localMs) } : ask(thread, fresh, 0));
         }
         keep(thread, watched);
       },
