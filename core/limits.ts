@@ -120,8 +120,8 @@ export const timing = {
   stopGraceMs: 10_000,
   /** A program seen in state T this long hangs: about a second, with the time until it was first seen so. */
   stoppedIsHungMs: 900,
-  /** Pause between looks at the state of running programs: one at each ask of the daemon. */
-  watchIntervalMs: 400,
+  /** Pause between looks at the state of running programs: one at each ask of the daemon, and half as much later where none comes. */
+  watchIntervalMs: 300,
   /** Pause between self-audits: what is wrong in state is to be found before much follows from it. Some local asks, so that they come together. */
   selfAuditMs: 2_000,
 } as const;

@@ -29,7 +29,7 @@ const relations: Record<string, [left: number, right: number]> = {
   "an operator hears before a takeover is overdue twice": [timing.takeoverRetryMs, timing.operatorDeadlineMs],
   "a planned absence outlasts the wait of a cold start": [timing.coldStartWaitMs, timing.plannedAbsenceMs],
   "a stopped program is a hang sooner than an armor is": [timing.stoppedIsHungMs, timing.localIntervalMs * timing.nodeSuspectMisses + timing.localHurryMs],
-  "a stopped program is replaced within a second and a half": [timing.watchIntervalMs + timing.stoppedIsHungMs + repairMs / 3, 1_500],
+  "a stopped program is replaced within a second and a half": [1.5 * timing.watchIntervalMs + timing.stoppedIsHungMs + repairMs / 3, 1_500],
   "the first delay of a restart is below the cap": [restartDefaults.firstDelayMs, restartDefaults.delayCapMs],
   "a crash loop shows before its window ends": [restartDefaults.resetAfterMs, restartDefaults.crashLoopWindowMs],
 };
