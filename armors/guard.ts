@@ -7,10 +7,10 @@
  * @module
  */
 import { type DetectorOptions, freshWatch, heard, liveness, nextAsk, type Watch } from "../core/failure_detector.ts";
-import { timing } from "../core/limits.ts";
+import { restartDefaults, timing } from "../core/limits.ts";
 import type { RandomSource } from "../core/random.ts";
 import { decideRestart, noRestarts, type RestartHistory } from "../core/restart_policy.ts";
-import { restartDefaults } from "../core/limits.ts";
+import { nextTogetherMs } from "../core/timers.ts";
 
 /** What happens to a guard. Paths are opaque: where an answer has to go. */
 export type GuardEvent =
@@ -19,7 +19,7 @@ export type GuardEvent =
   /** Somebody asks for this node, or for an armor of it. */
   | { readonly kind: "asked"; readonly from: string; readonly to: string; readonly nonce: string; readonly path: string }
   /** A local armor has answered. */
-  | { readonly kind: "answered"; readonly from: string; readonly nonce: string; readonly progress: number; readonly epoch: number }
+  | { readonly kind: "answered"; readonly from: string; readonly nonce: string; readonly progress: number; readonly epoch: number; readonly next: string }
   | { readonly kind: "daemon-exited"; readonly hopeless: boolean };
 
 /** What the host has to do. */
@@ -34,7 +34,7 @@ export type GuardEffect =
 
 type Pending = { readonly from: string; readonly to: string; readonly path: string; readonly atMs: number };
 
-const detector: DetectorOptions = { suspectMisses: 2, failedMisses: timing.heartbeatMisses };
+const detector: DetectorOptions = { suspectMisses: timing.nodeSuspectMisses, failedMisses: timing.localMisses };
 /** A daemon that has just been started gets this long to answer for the first time. */
 const startWithinMs = 5_000;
 /** Doubled for each one that did not, up to here: on a slow or busy machine some start does succeed. */
@@ -57,6 +57,8 @@ export class Guard {
   #restartAtMs: number | undefined;
   #turnAtMs: number | undefined;
   #ended = false;
+  /** Nonce that the daemon has offered for the next ask. */
+  #next = "";
   readonly #pending = new Map<string, Pending>();
 
   constructor(readonly node: string, readonly random: RandomSource) {}
@@ -71,7 +73,7 @@ export class Guard {
     if (this.#ended) return [];
     switch (event.kind) {
       case "start":
-        this.#dueAtMs = nowMs + timing.heartbeatIntervalMs;
+        this.#dueAtMs = nextTogetherMs(nowMs, timing.localIntervalMs);
         this.#starts(nowMs);
         this.#adopted = event.daemonLives;
         return event.daemonLives ? this.#ask() : [{ kind: "start-daemon" }];
@@ -99,9 +101,10 @@ export class Guard {
     if (nowMs < this.#dueAtMs) return [];
     for (const [nonce, { atMs }] of this.#pending) if (nowMs - atMs > pendingMs) this.#pending.delete(nonce);
     const lateMs = nowMs - this.#dueAtMs;
-    this.#dueAtMs = nowMs + timing.heartbeatIntervalMs;
+    this.#dueAtMs = nextTogetherMs(nowMs, timing.localIntervalMs);
     if (this.#restartAtMs !== undefined) return [];
     const effects = this.#ask(lateMs);
+    if (liveness(this.#watch, detector) === "suspect") this.#dueAtMs = nowMs + timing.localHurryMs;
     const unheard = !this.#adopted && this.#watch.heardAtMs === undefined;
     if (unheard && nowMs - this.#judgedFromMs < this.#startWithinMs || liveness(this.#watch, detector) !== "failed") return effects;
     if (unheard) this.#startWithinMs = Math.min(2 * this.#startWithinMs, startWithinMsMax);
@@ -111,8 +114,11 @@ export class Guard {
   }
 
   #ask(lateMs = 0): GuardEffect[] {
-    const nonce = Array.from(this.random.bytes(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    this.#watch = nextAsk(this.#watch, nonce, lateMs, timing.heartbeatIntervalMs);
+    const intervalMs = liveness(this.#watch, detector) === "suspect" ? timing.localHurryMs : timing.localIntervalMs;
+    // The daemon's own, if there is one that was not used: by that it knows that this guard has just taken its answer.
+    const nonce = isNonce(this.#next) ? this.#next : Array.from(this.random.bytes(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    this.#next = "";
+    this.#watch = nextAsk(this.#watch, nonce, lateMs, intervalMs);
     return [{ kind: "ask-daemon", nonce }];
   }
 
@@ -126,7 +132,7 @@ export class Guard {
     return [{ kind: "forward", from, to, nonce }];
   }
 
-  #answered({ from, nonce, progress, epoch }: GuardEvent & { kind: "answered" }, nowMs: number): GuardEffect[] {
+  #answered({ from, nonce, progress, epoch, next }: GuardEvent & { kind: "answered" }, nowMs: number): GuardEffect[] {
     const pending = this.#pending.get(nonce);
     if (pending) {
       this.#pending.delete(nonce);
@@ -137,6 +143,7 @@ export class Guard {
     const watch = heard(this.#watch, nonce, nowMs);
     if (watch) {
       this.#watch = watch;
+      this.#next = next;
       this.#turnAtMs = nowMs;
       this.#startWithinMs = startWithinMs;
     }
@@ -161,3 +168,5 @@ export class Guard {
     this.#judgedFromMs = nowMs;
   }
 }
+
+const isNonce = (text: string): boolean => /^[0-9a-f]{32}$/.test(text);

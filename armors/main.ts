@@ -14,7 +14,10 @@ type Status = number | undefined | void;
 
 /** Roles by name. `guard` and `daemon-process` are started by Armor itself. */
 const roles: { readonly [role: string]: (argv: readonly string[]) => Promise<Status> } = {
-  daemon: async (argv) => (await import("./host/start_node.ts")).startNode(argv),
+  daemon: async (argv) => {
+    (await import("./host/own_environment.ts")).takeArmorEnvironment();
+    return (await import("./host/start_node.ts")).startNode(argv);
+  },
   guard: async (argv) => (await import("./host/start_guard.ts")).startGuard(argv),
   "daemon-process": async (argv) =>
     (await import("./host/start_armor.ts")).startArmor("daemon-process", argv),

@@ -51,7 +51,12 @@ export function nextAsk(watch: Watch, nonce: string, lateMs: number, intervalMs:
 
 /** Take a reply; `undefined` if it echoes no recent ask. */
 export function heard(watch: Watch, nonce: string, nowMs: number): Watch | undefined {
-  return watch.asked.includes(nonce) ? { asked: [], missed: 0, heardAtMs: nowMs } : undefined;
+  return watch.asked.includes(nonce) ? heardOf(nowMs) : undefined;
+}
+
+/** It has asked us itself: who asks is alive. */
+export function heardOf(nowMs: number): Watch {
+  return { asked: [], missed: 0, heardAtMs: nowMs };
 }
 
 /** The judgement now. A party never heard is judged like any other. */

@@ -59,10 +59,18 @@ export const limits = {
 
 /** Detection and recovery times. */
 export const timing = {
-  /** Pause between liveness asks. */
+  /** Pause between liveness asks to other nodes. */
   heartbeatIntervalMs: 250,
-  /** Unanswered asks (asked on time) until a watched armor or guard is failed: 1–1.25 s. */
+  /** Unanswered asks (asked on time) until an FTM elsewhere is failed: 1–1.25 s. */
   heartbeatMisses: 4,
+  /** The same on one node, where no ask gets lost and each one wakes two idle processes; who is suspect is asked again sooner: 1–1.4 s. */
+  localIntervalMs: 400,
+  localHurryMs: 200,
+  localMisses: 3,
+  /** Until the first ask: one that registers opens its port for asks just after that. */
+  localFirstMs: 100,
+  /** A daemon asks when its guard has, right after that; it waits this long for it. */
+  localWaitMs: 20,
   /** Unanswered asks until a node is suspect, and until other daemons are asked to probe it. */
   nodeSuspectMisses: 2,
   nodeFailedMisses: 5,
@@ -110,11 +118,11 @@ export const timing = {
   roundNodesPerMs: 10,
   /** Operator's stop: SIGTERM, then SIGKILL. */
   stopGraceMs: 10_000,
-  /** A program in state T this long hangs. */
-  stoppedIsHungMs: 1_000,
-  /** Pause between looks at the state of running programs. */
-  watchIntervalMs: 200,
-  /** Pause between self-audits: what is wrong in state is to be found before much follows from it. */
+  /** A program seen in state T this long hangs: about a second, with the time until it was first seen so. */
+  stoppedIsHungMs: 900,
+  /** Pause between looks at the state of running programs: one at each ask of the daemon, and half as much later where none comes. */
+  watchIntervalMs: 300,
+  /** Pause between self-audits: what is wrong in state is to be found before much follows from it. Some local asks, so that they come together. */
   selfAuditMs: 2_000,
 } as const;
 

@@ -7,6 +7,15 @@
 import { invariant } from "./invariant.ts";
 import type { Payload } from "./payload.ts";
 
+/**
+ * When to do next what is done every so often, the first time within half and one and a half of it. All armors of a
+ * machine share its clock and so these moments: what one has just run is still in the caches for the others, where a
+ * process that wakes by itself finds nothing.
+ */
+export function nextTogetherMs(nowMs: number, intervalMs: number): number {
+  return (Math.floor(nowMs / intervalMs + 0.5) + 1) * intervalMs;
+}
+
 /** A timer that is due. */
 export interface Timer {
   readonly atMs: number;

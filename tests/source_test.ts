@@ -291,7 +291,7 @@ describe("armors, elements and messages", () => {
     });
     const network = new KernelNetwork(1);
     network.add("own", [...basicElements(), livenessPoll(10), pager]);
-    network.advance(25);
+    network.advance(45);
     expect(words(network, "own", "pager")).toEqual(["pump suspect", "pump failed"]);
     expect(network.commands.filter(({ command }) => command.kind === "valve.close").length).toBe(1);
   });

@@ -22,7 +22,7 @@ export function guardWatch(node: string): Element {
           id: guard,
           address: "local",
           suspectMisses: timing.nodeSuspectMisses,
-          failedMisses: timing.heartbeatMisses,
+          failedMisses: timing.localMisses,
         }];
         thread.insert(op("liveness.watch"));
       },

@@ -165,7 +165,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
           id: armor,
           address: "local",
           suspectMisses: timing.nodeSuspectMisses,
-          failedMisses: timing.heartbeatMisses,
+          failedMisses: timing.localMisses,
         }];
         thread.insert(op("liveness.watch"));
         tell(thread);

@@ -6,20 +6,22 @@
  *
  * @module
  */
-import { type Element, element } from "../../core/element.ts";
+import { type Element, element, type Thread } from "../../core/element.ts";
 import { timing } from "../../core/limits.ts";
+import { nextTogetherMs } from "../../core/timers.ts";
 
 /** Asks the host to call the microkernel's audit. */
 export function selfAudit(): Element {
+  const later = (thread: Thread): void => thread.after("audit", nextTogetherMs(thread.nowMs, timing.selfAuditMs) - thread.nowMs, "audit.run");
   return element({
     name: "self_audit",
     version: 1,
     state: {},
     handlers: {
-      "armor.started": (_state, thread) => thread.after("audit", timing.selfAuditMs, "audit.run"),
+      "armor.started": (_state, thread) => later(thread),
       "audit.run": (_state, thread) => {
         thread.command({ kind: "audit", args: {} });
-        thread.after("audit", timing.selfAuditMs, "audit.run");
+        later(thread);
       },
     },
   });

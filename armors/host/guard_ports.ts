@@ -54,7 +54,7 @@ export async function openGuardPorts({ machine, listen, keyOf, cluster, heard }:
       const { from, to } = heartbeat;
       const nonce = hex(heartbeat.nonce);
       if (heartbeat.type === "ask") heard({ kind: "asked", from, to, nonce, path: `local ${host} ${port}` });
-      else heard({ kind: "answered", from, nonce, progress: heartbeat.progress, epoch: heartbeat.epoch });
+      else heard({ kind: "answered", from, nonce, progress: heartbeat.progress, epoch: heartbeat.epoch, next: heartbeat.detail });
     },
   });
   const outer = await machine.openPort("between nodes", {

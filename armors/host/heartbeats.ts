@@ -78,7 +78,7 @@ export async function openHeartbeats(options: HeartbeatOptions): Promise<Heartbe
       if (isLocal) inner.send(ask, key, { host: loopback, port: port! });
       else outer?.send(ask, key, parseAddress(String(address)));
     },
-    reply: ({ to, nonce, path }) => {
+    reply: ({ to, nonce, path, next }) => {
       const key = own();
       if (!key) return;
       const [host, port] = String(path).split(":");
@@ -91,7 +91,7 @@ export async function openHeartbeats(options: HeartbeatOptions): Promise<Heartbe
         progress: progress(),
         turnAgeMs: 0,
         epoch: epoch(),
-        detail: "",
+        detail: String(next ?? ""),
       } as const;
       inner.send(reply, key, { host: host!, port: Number(port) } satisfies HostPort);
     },

@@ -1,6 +1,6 @@
 /**
  * Pair watch: looks at guard and daemon from a third process. Each of them ends
- * the other when that is stopped, within about a second; one that stays stopped
+ * the other when that is stopped, within a second and a half; one that stays stopped
  * has nobody who could. It is woken, not replaced: what is started twice by
  * mistake is worse than a process that goes on, and to wake one that was about to
  * be ended does no harm.
@@ -14,8 +14,8 @@ import { holderOf } from "./guard_watch.ts";
 import { isAlive, programState, type ProgramState, signalProcess } from "./process_table.ts";
 import { systemClock } from "./system_clock.ts";
 
-const lookEveryMs = 500;
-/** More than twice what guard and daemon take to find each other hung. */
+const lookEveryMs = 1_000;
+/** Twice what guard and daemon take to find each other hung. */
 const wakeAfterMs = 3_000;
 
 /** What is asked of the machine. */

@@ -9,8 +9,8 @@
 const patientFromMs = 200;
 /** A patient one joins a turn this part of its interval early. */
 const earlyPart = 0.25;
-/** … and waits this much longer for one: what comes every 200 ms joins the heartbeats, every 250 ms. */
-const latePart = 0.3;
+/** … and waits this much longer for one: what comes every 300 or 500 ms joins the heartbeats, every 400 ms. */
+const latePart = 0.5;
 
 /** Repetitions of one process, over the timers of its runtime. */
 export class Repetitions {

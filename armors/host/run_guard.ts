@@ -49,7 +49,7 @@ export async function runGuard({ options, data, run, identity, listen, operator 
       startDaemon: (restarts, ownEnd) =>
         spawnDetached({
           argv: [...selfArgv(), "--role", "daemon-process", ...nodeFlags(options), "--incarnation", String(restarts), ...(ownEnd ? ["--ended", "own"] : [])],
-          env: armorEnvironment(process.env),
+          env: armorEnvironment(process.env, true),
           logFile: daemonLog,
         }),
       findDaemon: () => {

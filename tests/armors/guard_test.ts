@@ -15,7 +15,7 @@ function killedAtMs(daemonLives: boolean, silentFromMs: number): number {
     for (const effect of effects) {
       if (effect.kind === "kill-daemon") killedMs = nowMs;
       if (effect.kind !== "ask-daemon" || nowMs >= silentFromMs) continue;
-      take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1 }, nowMs));
+      take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1, next: "" }, nowMs));
     }
   };
   take(guard.step({ kind: "start", daemonLives }, nowMs));
@@ -26,7 +26,7 @@ function killedAtMs(daemonLives: boolean, silentFromMs: number): number {
   return killedMs ?? Number.POSITIVE_INFINITY;
 }
 
-const detectedWithinMs = timing.heartbeatIntervalMs * (timing.heartbeatMisses + 1);
+const detectedWithinMs = timing.localIntervalMs * timing.localMisses + timing.localHurryMs;
 
 test("a daemon that falls silent is killed after the asked number of unanswered asks", () => {
   expect(killedAtMs(true, 10_000) - 10_000).toBeLessThanOrEqual(detectedWithinMs);
@@ -59,7 +59,7 @@ test("a daemon that needs longer than that to start gets it in the end, and the 
         take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs));
       }
       if (effect.kind !== "ask-daemon" || nowMs - startedMs < slowMs) continue;
-      take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1 }, nowMs));
+      take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1, next: "" }, nowMs));
     }
   };
   const until = (endMs: number): void => {
@@ -83,7 +83,7 @@ test("a daemon that hangs after a long life is replaced at once, whatever came b
   const take = (effects: readonly GuardEffect[]): void => {
     for (const effect of effects) {
       if (effect.kind === "kill-daemon" || effect.kind === "start-daemon") done.push(`${effect.kind} ${nowMs}`);
-      if (effect.kind === "ask-daemon" && answers) take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1 }, nowMs));
+      if (effect.kind === "ask-daemon" && answers) take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1, next: "" }, nowMs));
     }
   };
   const tickUntil = (until: () => boolean): void => {
@@ -100,4 +100,22 @@ test("a daemon that hangs after a long life is replaced at once, whatever came b
   tickUntil(() => done.length === 5);
   take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs += 5));
   expect(done.slice(4)).toEqual([`kill-daemon ${nowMs - 5}`, `start-daemon ${nowMs}`]);
+});
+
+test("a nonce that its daemon has offered is that of the next ask, and of no other", () => {
+  const offered = "0123456789abcdef0123456789abcdef";
+  const guard = new Guard("n1", seededRandom(1));
+  let nowMs = 1_000;
+  const nonces: string[] = [];
+  for (let turn = 0; turn < 4; turn++) {
+    while (guard.wakeAtMs > nowMs) nowMs += 1;
+    for (const effect of guard.step({ kind: "tick" }, nowMs)) {
+      if (effect.kind !== "ask-daemon") continue;
+      nonces.push(effect.nonce);
+      guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1, next: nonces.length === 2 ? offered : nonces.length === 3 ? "nonsense" : "" }, nowMs);
+    }
+  }
+  expect(nonces[2]).toBe(offered);
+  expect(new Set(nonces).size).toBe(nonces.length);
+  expect(nonces.length).toBeGreaterThan(3);
 });

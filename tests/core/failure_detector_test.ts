@@ -95,9 +95,13 @@ test("a party that answers every ask is never suspected, whatever the asker's de
   );
 });
 
-test("with the defaults, a silent armor fails after 1 to 1.25 s of timely asks", () => {
+test("with the defaults, who is silent fails after 1 to 1.25 s of timely asks elsewhere, and 1 to 1.4 s on one node", () => {
   const defaults = { suspectMisses: timing.nodeSuspectMisses, failedMisses: timing.heartbeatMisses };
   expect(liveness(asks([0, 0, 0, 0]), defaults)).toBe("suspect");
   expect(liveness(asks([0, 0, 0, 0, 0]), defaults)).toBe("failed");
   expect(timing.heartbeatMisses * timing.heartbeatIntervalMs).toBe(1_000);
+  const local = { suspectMisses: timing.nodeSuspectMisses, failedMisses: timing.localMisses };
+  expect(liveness(asks([0, 0, 0]), local)).toBe("suspect");
+  expect(liveness(asks([0, 0, 0, 0]), local)).toBe("failed");
+  expect((timing.localMisses - 1) * timing.localIntervalMs + timing.localHurryMs).toBe(1_000);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { InvariantError } from "../../core/invariant.ts";
-import { Timers } from "../../core/timers.ts";
+import { nextTogetherMs, Timers } from "../../core/timers.ts";
 
 const due = (timers: Timers, nowMs: number): string[] => [...timers.takeDue(nowMs)].map(({ op }) => op);
 const set = (timers: Timers, key: string, atMs: number, op = key): void => timers.set(key, { atMs, op, payload: {} });
@@ -52,4 +52,16 @@ describe("Timers", () => {
     set(timers, "b", 2);
     expect(() => set(timers, "c", 1)).toThrow(InvariantError);
   });
+});
+
+test.each([
+  [0, 400],
+  [1, 400],
+  [199, 400],
+  [200, 800],
+  [399, 800],
+  [400, 800],
+  [1_000_400, 1_000_800],
+])("nextTogetherMs() is a multiple of the interval, half to one and a half of it away: from %d on %d", (nowMs, nextMs) => {
+  expect(nextTogetherMs(nowMs, 400)).toBe(nextMs);
 });

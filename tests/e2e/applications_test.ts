@@ -123,7 +123,7 @@ describe("a program finds", () => {
   afterAll(async () => await remove("plain"));
 
   test("the standard environment, its own on top, and nothing of the daemon's", async () => {
-    for (const role of ["daemon", "execution"] as const) expect(environmentOf(await n1.pid(role))).toHaveProperty("MIMALLOC_PURGE_DELAY", "0");
+    for (const role of ["guard", "daemon", "execution"] as const) expect(environmentOf(await n1.pid(role))).toHaveProperty("MIMALLOC_PURGE_HOLES", role === "daemon" ? "1" : "0");
     const user = process.geteuid?.() === 0 ? "root" : process.env["USER"]!;
     const { SHELL, ...rest } = environmentOf(pid);
     expect(SHELL).toStartWith("/");

@@ -273,8 +273,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "heartbeats counted in durable state",
     changes: [{
       file: "armors/elements/heartbeat_reply.ts",
-      text: '        thread.command({ kind: "heartbeat.reply", args: { to: from, nonce, path } });\n',
-      planted: '        thread.command({ kind: "heartbeat.reply", args: { to: from, nonce, path } });\n        return { last: nonce } as never;\n',
+      text: '        thread.command({ kind: "heartbeat.reply", args: { to: from, nonce, path, ...next } });\n',
+      planted: '        thread.command({ kind: "heartbeat.reply", args: { to: from, nonce, path, ...next } });\n        return { last: nonce } as never;\n',
     }],
     rule: "idle writes nothing",
     within: 4,
