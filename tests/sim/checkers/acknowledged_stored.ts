@@ -20,10 +20,13 @@ type Stored = { readonly commit: number; readonly version: TableVersion };
 export function acknowledgedStored(fail: Fail): Checker {
   /** Versions that each daemon has stored, by its commits, and its last life. */
   const copies = new Map<string, { life: Life; stored: Stored[] }>();
-  /** Version of the table at a thread's `table.commit`, and the nodes that it registers: one that joins since gets all of it before it counts. */
+  /** Version of the table at a thread's `table.commit`, by message and FTM, and the nodes that it registers: one that joins since gets all of it before it counts. */
   const committing = new Map<string, { version: TableVersion; members: readonly string[] }>();
   /** The last version that each FTM has acknowledged. */
   const acknowledged = new Map<string, TableVersion>();
+
+  /** One request may be under way in two FTMs at once. */
+  const requestOf = ({ kernel: { generation } }: Life, id: string): string => `${id} ${generation.epoch}.${generation.node}`;
 
   const reached = (node: string, version: TableVersion): boolean => {
     const copy = copies.get(daemonOf(node));
@@ -31,9 +34,9 @@ export function acknowledgedStored(fail: Fail): Checker {
   };
 
   const answered = (life: Life, { id, payload }: Message): void => {
-    const { version, members = [] } = committing.get(id) ?? {};
+    const { version, members = [] } = committing.get(requestOf(life, id)) ?? {};
     if (!version || !(payload["answer"] as { ok?: boolean } | undefined)?.ok) return;
-    committing.delete(id);
+    committing.delete(requestOf(life, id));
     const nodes = [...(life.kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> }).nodes.values()];
     const registered = nodes.filter((node) => members.includes(node.id) && (node.id === life.node.id || node.state !== "left"));
     const have = registered.filter((node) => reached(node.id, version));
@@ -66,15 +69,16 @@ export function acknowledgedStored(fail: Fail): Checker {
         }
       }
     },
-    handling: ({ node }, op, { message, payload, state }) => {
+    handling: (life, op, { message, payload, state }) => {
       const { version } = state as { version: TableVersion };
-      const before = committing.get(message.id)?.version;
+      const { node } = life;
+      const request = requestOf(life, message.id);
       // Once by each FTM: a request that its first FTM did not live to answer is tried again.
-      if (op === "table.commit" && (!before || compareEpochs(before.epoch, version.epoch) !== 0)) {
+      if (op === "table.commit" && !committing.has(request)) {
         // One that had left counts no more than one that was not there, although it may have returned before the answer.
         const counts = (id: string): boolean => id === node.id || !(state[`node:${id}`] as NodeRegistration).left;
         const members = Object.keys(state).filter((key) => key.startsWith("node:")).map((key) => key.slice("node:".length)).filter(counts);
-        committing.set(message.id, { version, members });
+        committing.set(request, { version, members });
       }
       if (op !== "ftm.begin") return;
       const { epoch, reports } = payload["begin"] as FtmBegin;
