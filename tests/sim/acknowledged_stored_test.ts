@@ -22,8 +22,8 @@ function acknowledge(nodes: string, left: string, stored: string, next = 0, trie
   let failures = 0;
   const checker = acknowledgedStored(() => void (failures += 1));
   const registered = new Map([...nodes].map((id) => [id, { id, state: "alive" }]));
-  const life = (armor: string, id: string): Life =>
-    ({ node: { id, name: id }, store: { reached: 1 }, kernel: { armor, snapshot: () => ({ commit: 0 }), volatile: () => ({ nodes: registered }) } }) as unknown as Life;
+  const life = (armor: string, id: string, generation = version.epoch): Life =>
+    ({ node: { id, name: id }, store: { reached: 1 }, kernel: { armor, generation: { epoch: generation.number, node: generation.node }, snapshot: () => ({ commit: 0 }), volatile: () => ({ nodes: registered }) } }) as unknown as Life;
   const step = (of: Life, commit: object): void => checker.stepped!(of, { kind: "tick" } as KernelEvent, { commits: [commit] } as unknown as Effects);
   for (const id of nodes) {
     const daemon = life(daemonOf(id), id);
@@ -33,7 +33,8 @@ function acknowledge(nodes: string, left: string, stored: string, next = 0, trie
   const ftm = life("ftm", "a");
   const entries = Object.fromEntries([...nodes].map((id) => [`node:${id}`, { id, left: left.includes(id) }]));
   const before = { epoch: { number: 0, node: "z" }, sequence: 8 };
-  for (const made of tried ? [before, version] : [version]) checker.handling!(ftm, "table.commit", { message: { id: "m" }, payload: {}, state: { version: made, ...entries } } as unknown as Handling);
+  // The other one has it in hand still, and goes on with it last.
+  for (const made of tried ? [before, version, before] : [version]) checker.handling!(life("ftm", "a", made.epoch), "table.commit", { message: { id: "m" }, payload: {}, state: { version: made, ...entries } } as unknown as Handling);
   const answer = { id: "m", ops: [{ name: "operator.answer" }], payload: { answer: { ok: true } } };
   step(ftm, { commit: 1, sent: [{ body: encode(answer as unknown as Data) }] });
   if (next === 0) return failures;

@@ -17,15 +17,18 @@ import { isAtLeast, membersOf, TableCopies } from "./table_copies.ts";
 /** Follows the copies of the table on the disks. */
 export function acknowledgedStored(fail: Fail): Checker {
   const copies = new TableCopies();
-  /** Version of the table at a thread's `table.commit`, and the nodes that it registers: one that joins since gets all of it before it counts. */
+  /** Version of the table at a thread's `table.commit`, by message and FTM, and the nodes that it registers: one that joins since gets all of it before it counts. */
   const committing = new Map<string, { version: TableVersion; members: readonly string[]; step: number }>();
   /** The last version that each FTM has acknowledged. */
   const acknowledged = new Map<string, TableVersion>();
 
+  /** One request may be under way in two FTMs at once. */
+  const requestOf = ({ kernel: { generation } }: Life, id: string): string => `${id} ${generation.epoch}.${generation.node}`;
+
   const answered = (life: Life, { id, payload }: Message): void => {
-    const { version, members = [], step = 0 } = committing.get(id) ?? {};
+    const { version, members = [], step = 0 } = committing.get(requestOf(life, id)) ?? {};
     if (!version || !(payload["answer"] as { ok?: boolean } | undefined)?.ok) return;
-    committing.delete(id);
+    committing.delete(requestOf(life, id));
     const few = copies.tooFew(life, version, members, step);
     if (few !== undefined) fail("acknowledged stored", `the FTM of ${life.node.name} acknowledges version ${version.epoch.number}.${version.sequence}, which ${few} have stored`);
     const { number, node } = version.epoch;
@@ -44,12 +47,13 @@ export function acknowledgedStored(fail: Fail): Checker {
         }
       }
     },
-    handling: ({ node }, op, { message, payload, state }) => {
+    handling: (life, op, { message, payload, state }) => {
       const { version } = state as { version: TableVersion };
-      const before = committing.get(message.id)?.version;
+      const { node } = life;
+      const request = requestOf(life, message.id);
       // Once by each FTM: a request that its first FTM did not live to answer is tried again.
-      if (op === "table.commit" && (!before || compareEpochs(before.epoch, version.epoch) !== 0)) {
-        committing.set(message.id, { version, members: membersOf(state, node.id), step: copies.steps });
+      if (op === "table.commit" && !committing.has(request)) {
+        committing.set(request, { version, members: membersOf(state, node.id), step: copies.steps });
       }
       if (op !== "ftm.begin") return;
       const { epoch, reports } = payload["begin"] as FtmBegin;
