@@ -12,6 +12,7 @@ import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, type Completion, daemonOf, type InstanceReport, type NodeRegistration, type NodeState, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
+import { completed, isCompletion } from "./completions.ts";
 import type { NodeView } from "./registration.ts";
 import { wrongTable } from "./state_checks.ts";
 import { compareVersions, contains, dated, extendLineage, mergeTables, type TableChange, tableEntries, type TableStore } from "./table_version.ts";
@@ -249,20 +250,6 @@ export function applicationTable(node: string): Element {
       },
     },
   });
-}
-
-const isCompletion = (event: DataRecord): boolean => event["kind"] === "application.completed" && event["completion"] !== undefined;
-
-/** Entries to set. What was told already, or is of a run before the operator's restart, changes nothing. */
-function completed(state: State, completions: readonly (Completion & { readonly instance: string })[]): { [key: string]: Data } {
-  const set: { [key: string]: Data } = {};
-  for (const { name, serial, restart, instance } of completions) {
-    const key = `app:${name}`;
-    const entry = (set[key] ?? state[key]) as ApplicationEntry | undefined;
-    if (!entry || entry.serial !== serial || restart < entry.restart || entry.completed.includes(instance)) continue;
-    set[key] = { ...entry, completed: [...entry.completed, instance] };
-  }
-  return set;
 }
 
 /** Nodes that keep the table; the FTM's own in any case, also while it leaves as the last one. */

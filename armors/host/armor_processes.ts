@@ -18,7 +18,7 @@ import { setAside } from "./checkpoint_file.ts";
 import { type DetachedProcess, isOwnEnd, selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
 import { badStateStatus } from "./hand_record.ts";
-import { findByArguments, identify, isAlive, isStopped, killAndConfirm } from "./process_table.ts";
+import { findArmorProcesses, identify, isAlive, isStopped, killAndConfirm } from "./process_table.ts";
 import { systemClock } from "./system_clock.ts";
 
 type Tracked = { readonly process: ProcessIdentity; readonly child: boolean };
@@ -44,10 +44,6 @@ export interface ArmorSystem {
 
 /** Armors as processes of this machine. @param more Flags for each of them. */
 export function armorSystem(data: DataDir, more: readonly string[] = []): ArmorSystem {
-  const isOurs = (argv: readonly string[], role: Role, armor: string): boolean => {
-    const value = (flag: string): string | undefined => (argv.includes(flag) ? argv[argv.indexOf(flag) + 1] : undefined);
-    return value("--role") === role && value("--data-dir") === data.path && (role !== "own" || value("--armor") === armor);
-  };
   return {
     clock: systemClock,
     start: (role, armor, flags, anew) => {
@@ -60,7 +56,7 @@ export function armorSystem(data: DataDir, more: readonly string[] = []): ArmorS
     },
     forget: (armor) => rmSync(data.armor(armor), { recursive: true, force: true }),
     find: (role, armor) => {
-      const pid = findByArguments((argv) => isOurs(argv, role, armor))[0];
+      const [pid] = findArmorProcesses([role], data.path, role === "own" ? armor : undefined);
       return pid === undefined ? undefined : identify(pid);
     },
     isAlive,

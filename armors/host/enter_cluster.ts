@@ -16,7 +16,7 @@ import type { DaemonMachine } from "./daemon_machine.ts";
 import type { DataDir } from "./data_dir.ts";
 import type { KeptIdentity } from "./identity.ts";
 import { joinCluster } from "./join.ts";
-import { findByArguments, identify, killAndConfirm } from "./process_table.ts";
+import { findArmorProcesses, identify, killAndConfirm } from "./process_table.ts";
 
 /** What entering needs of its daemon. */
 export interface EntryOptions {
@@ -85,7 +85,7 @@ export function isEmptyCluster(table: { readonly [key: string]: Data }, node: st
 
 /** A node without a cluster has no past: remove what one that it gave up has left. */
 export async function forgetCluster(data: DataDir): Promise<void> {
-  const left = findByArguments((argv) => armorRoles.includes(argv[argv.indexOf("--role") + 1] ?? "") && argv[argv.indexOf("--data-dir") + 1] === data.path);
+  const left = findArmorProcesses(armorRoles, data.path);
   await Promise.all(left.map((pid) => {
     const found = identify(pid);
     return found && killAndConfirm(found, "SIGKILL", killWithinMs);

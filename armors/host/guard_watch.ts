@@ -13,7 +13,7 @@ import { type DetachedProcess, selfArgv, spawnDetached } from "./child_process.t
 import type { DataDir } from "./data_dir.ts";
 import { lockHolder } from "./lock_file.ts";
 import { onParentEnd } from "./parent_watch.ts";
-import { findByArguments, identify, isAlive, isStopped, kill, killAndConfirm, readArguments } from "./process_table.ts";
+import { findArmorProcesses, identify, isAlive, isStopped, kill, killAndConfirm, readArguments } from "./process_table.ts";
 import { systemClock } from "./system_clock.ts";
 
 const lookEveryMs = 50;
@@ -63,11 +63,7 @@ export function guardSystem(data: DataDir, flags: readonly string[]): GuardSyste
         logFile: `${data.path}/guard.log`,
       }),
     wakeOthers: (guard) => {
-      const isOurs = (argv: readonly string[]): boolean => {
-        const value = (flag: string): string | undefined => (argv.includes(flag) ? argv[argv.indexOf(flag) + 1] : undefined);
-        return ["daemon", "guard"].includes(value("--role") ?? "") && value("--data-dir") === data.path;
-      };
-      for (const pid of findByArguments(isOurs)) {
+      for (const pid of findArmorProcesses(["daemon", "guard"], data.path)) {
         const other = pid === guard.pid ? undefined : identify(pid);
         if (other && isStopped(other)) kill(pid, "SIGCONT");
       }
@@ -97,6 +93,7 @@ export class GuardWatch {
   #stopLooking = (): void => {};
   /** Its end will be told. */
   #stopListening: (() => void) | undefined;
+  #stopWaking: readonly (() => void)[] = [];
 
   constructor(
     readonly system: GuardSystem,
@@ -121,6 +118,7 @@ export class GuardWatch {
   close(): void {
     this.#stopLooking();
     this.#stopListening?.();
+    for (const stop of this.#stopWaking) stop();
   }
 
   /** Look that often from now on. */
@@ -147,7 +145,8 @@ export class GuardWatch {
     if (holder && isAlive(holder)) {
       if (this.#goneSinceMs !== undefined) {
         this.onEvent("guard.recovered", "");
-        for (const afterMs of wakeOthersAfterMs) clock.after(afterMs, () => this.#guard?.process === holder && this.system.wakeOthers(holder));
+        for (const stop of this.#stopWaking) stop();
+        this.#stopWaking = wakeOthersAfterMs.map((afterMs) => clock.after(afterMs, () => this.#guard?.process === holder && this.system.wakeOthers(holder)));
       }
       this.#guard = { process: holder, sinceMs: this.#goneSinceMs === undefined ? -Infinity : clock.nowMs() };
       this.#goneSinceMs = undefined;

@@ -104,6 +104,14 @@ export function findByArguments(test: (args: readonly string[]) => boolean): num
   });
 }
 
+/** Processes of Armor with one of these roles and this data folder, as their arguments say. @param own Where the role is `own`: this armor's. */
+export function findArmorProcesses(roles: readonly string[], dataDir: string, own?: string): number[] {
+  return findByArguments((args) => {
+    const value = (flag: string): string | undefined => (args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined);
+    return roles.includes(value("--role") ?? "") && value("--data-dir") === dataDir && (own === undefined || value("--armor") === own);
+  });
+}
+
 /** @returns The arguments of a process; empty if it is gone, dead or a kernel thread. */
 export function readArguments(pid: number): string[] {
   try {
