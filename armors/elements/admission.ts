@@ -11,7 +11,7 @@ import { OperationError } from "../../core/errors.ts";
 import { op } from "../../core/micro_operation.ts";
 import { executionOf, hasMajority } from "../shapes.ts";
 import { parse } from "./application_change.ts";
-import type { NodeView } from "./registration.ts";
+import type { NodeView } from "./node_view.ts";
 
 type Gather = { readonly waiting: readonly string[]; readonly reasons: { readonly [node: string]: string } };
 type Volatile = { readonly gathers: ReadonlyMap<string, Gather> };

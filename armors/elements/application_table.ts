@@ -13,7 +13,7 @@ import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, type Completion, daemonOf, type InstanceReport, type NodeRegistration, type NodeState, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
 import { completed, isCompletion } from "./completions.ts";
-import type { NodeView } from "./registration.ts";
+import type { NodeView } from "./node_view.ts";
 import { wrongTable } from "./state_checks.ts";
 import { compareVersions, contains, dated, extendLineage, mergeTables, type TableChange, tableEntries, type TableStore } from "./table_version.ts";
 import type { FtmBegin } from "./takeover.ts";

@@ -12,7 +12,7 @@ import { type Epoch, epochZero } from "../../core/generation.ts";
 import { pauseAmongMany, timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { daemonOf, type NodeRegistration } from "../shapes.ts";
-import type { NodeView } from "./registration.ts";
+import type { NodeView } from "./node_view.ts";
 import type { FtmBegin } from "./takeover.ts";
 
 type Volatile = {

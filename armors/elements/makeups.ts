@@ -6,7 +6,7 @@
  * @module
  */
 import { type Data, dataEqual } from "../../core/data.ts";
-import type { RegisteredArmor } from "./registration.ts";
+import type { RegisteredArmor } from "./node_view.ts";
 
 /** Lists of elements, each once. */
 export type Makeups = readonly Data[];

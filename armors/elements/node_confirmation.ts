@@ -11,7 +11,7 @@ import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { daemonOf } from "../shapes.ts";
 import type { Heard } from "./liveness_poll.ts";
-import type { NodeView } from "./registration.ts";
+import type { NodeView } from "./node_view.ts";
 import type { FtmBegin } from "./takeover.ts";
 
 type Round = { readonly waiting: readonly string[]; readonly round: number; readonly sinceMs: number };

@@ -16,7 +16,7 @@ import { elementsKey, type OwnArmorEntry, type Tombstone } from "../shapes.ts";
 import { findArmor } from "./armor_names.ts";
 import { type ElementsChange, type ElementSet, type ElementSource, isOld, removedAfter } from "./element_source.ts";
 import { ownArmors } from "./own_placement.ts";
-import type { NodeView } from "./registration.ts";
+import type { NodeView } from "./node_view.ts";
 import type { TableChange } from "./table_version.ts";
 
 type Table = { readonly [key: string]: Data };

@@ -7,7 +7,7 @@
 import type { Data } from "../../core/data.ts";
 import type { ArmorId } from "../../core/micro_operation.ts";
 import { hasMajority, homeKey, type OwnArmorEntry } from "../shapes.ts";
-import type { NodeView, RegisteredArmor } from "./registration.ts";
+import type { NodeView, RegisteredArmor } from "./node_view.ts";
 import type { TableChange } from "./table_version.ts";
 
 /** What is known in one round. */

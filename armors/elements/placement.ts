@@ -25,7 +25,7 @@ import {
   type Placement,
 } from "../shapes.ts";
 import { type Avoided, avoidedAfter } from "./avoidance.ts";
-import type { NodeView } from "./registration.ts";
+import type { NodeView } from "./node_view.ts";
 
 type Placed = { readonly node: string; readonly placement: Placement };
 type Volatile = {

@@ -15,7 +15,7 @@ import { daemonOf, executionOf, type Role } from "../shapes.ts";
 import { findArmor } from "./armor_names.ts";
 import type { InstallOrder } from "./local_armors.ts";
 import { movedOwnArmors, planOwnArmors } from "./own_placement.ts";
-import type { NodeView, RegisteredArmor } from "./registration.ts";
+import type { NodeView, RegisteredArmor } from "./node_view.ts";
 import type { FtmBegin } from "./takeover.ts";
 
 type Order = { readonly node: string; readonly placement: number; readonly generation: Generation; readonly atMs: number };

@@ -15,63 +15,16 @@ import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ArmorReport, daemonOf, executionOf, hasMajority, nodeOf, type NodeRegistration, type NodeState } from "../shapes.ts";
 import type { LivenessChange, LivenessTarget } from "./liveness_poll.ts";
+import { countAgainMs, joinersWith, mayChange, nodeChangeHandlers } from "./node_changes.ts";
+import { isJoining, type NodeView, type Registering, type Registry, setNode } from "./node_view.ts";
 import { wrongRegistry } from "./state_checks.ts";
 import { compareVersions } from "./table_version.ts";
 import type { FtmBegin } from "./takeover.ts";
 
-/** A node as other elements of the FTM see it; payload field `nodes`. */
-export type NodeView = {
-  readonly id: string;
-  readonly name: string;
-  readonly address: string;
-  readonly state: NodeState;
-  /** `armor down` was acknowledged; it stays true while the node is away. */
-  readonly draining: boolean;
-  /** Its daemon has reported to this FTM. */
-  readonly reported: boolean;
-  /** Until then a silent node is only suspect. */
-  readonly plannedUntilMs: number;
-  /** It takes elements by message. */
-  readonly elements: boolean;
-  /** Its disk has no room for what is new. */
-  readonly full: boolean;
-  /** Another node has its name now. */
-  readonly replaced: boolean;
-  /** It joins together with others, and that is not stored on enough nodes. */
-  readonly joining?: boolean;
-};
-
-/** An armor with its node; payload field `armors`. */
-export type RegisteredArmor = ArmorReport & { readonly node: string };
-
-type Volatile = {
-  readonly epoch: Epoch;
-  readonly nodes: ReadonlyMap<string, NodeView>;
-  readonly armors: ReadonlyMap<string, RegisteredArmor>;
-  /** A node whose coming or going is not yet stored on enough nodes; after a takeover the table as a whole. */
-  readonly changing: string | null;
-  /** Nodes that want to join and wait for that; they will join together. */
-  readonly joiners: ReadonlyMap<string, NodeRegistration & { readonly askedAtMs: number }>;
-  /** Their threads. */
-  readonly waiting: readonly string[];
-  /** When nodes joined last. */
-  readonly joinedAtMs: number;
-};
-type Registering = Thread<Volatile>;
-
 /** Programs that were told to end have ended by their grace and this. */
 const clearWithinMs = 2_000;
-/** A change of nodes should be stored by then. */
-const changeWithinMs = 1_000;
-/** One that wants to join asks again after this time. */
-const joinAskedMs = 2_000;
-const countAgainMs = 1_000;
-
 /** @param self The FTM's own node. */
 export function registration(self: string): Element {
-  const setNode = (thread: Registering, node: NodeView): void =>
-    thread.setVolatile({ ...thread.volatile, nodes: new Map(thread.volatile.nodes).set(node.id, node) });
-
   const target = ({ id, address }: Pick<NodeView, "id" | "address">): LivenessTarget => ({
     id: `guard@${id}`,
     address,
@@ -117,24 +70,6 @@ export function registration(self: string): Element {
     thread.send({ ops: [op("ftm.hand-over", "heartbeat")], payload, lane: "system", deadlineMs: timing.takeoverRetryMs });
   };
 
-  /**
-   * Whether the nodes that count may change now: one after the other, by a majority of those before.
-   * Else two minorities could each become a majority of their own. If not, the thread waits and comes back to `op`.
-   */
-  const mayChange = (thread: Registering, id: string, again: string): boolean => {
-    const { nodes, changing } = thread.volatile;
-    // Where all have left, the first that returns is all there is.
-    const isEmpty = [...nodes.values()].every(({ state }) => state === "left");
-    if (!isEmpty && !hasMajority([...nodes.values()])) throw new OperationError("stale", "no node is registered or leaves without a majority");
-    thread.payload["settling"] = changing ?? id;
-    if (changing === null || changing === id) {
-      thread.setVolatile({ ...thread.volatile, changing: id });
-      return true;
-    }
-    thread.insert(op("table.commit"), op("node.settled"), op(again));
-    return false;
-  };
-
   const admit = (thread: Registering, registration: NodeRegistration): void => {
     const { id, name, address } = registration;
     const before = thread.volatile.nodes.get(id);
@@ -171,41 +106,6 @@ export function registration(self: string): Element {
     thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), ...counted, ...settled, op("cluster.changed"));
   };
 
-  /** Nothing is being changed: those that have waited for that go on. */
-  const wake = (thread: Registering): void => {
-    const { changing, waiting } = thread.volatile;
-    if (changing !== null) return;
-    thread.setVolatile({ ...thread.volatile, waiting: [] });
-    for (const key of waiting) thread.complete(key, { ok: true, value: null });
-  };
-
-  /** Those that have asked while others were taken in. Each with a name of its own: one that has another's is looked at alone. */
-  const joinersWith = (thread: Registering, first: NodeRegistration): NodeRegistration[] => {
-    const { nodes, joiners } = thread.volatile;
-    const names = new Set([first.name, ...[...nodes.values()].filter(({ state }) => state !== "left").map(({ name }) => name)]);
-    const together = [...joiners.values()].filter(({ id, name, askedAtMs }) => {
-      if (id === first.id || nodes.has(id) || names.has(name) || thread.nowMs - askedAtMs > joinAskedMs) return false;
-      names.add(name);
-      return true;
-    });
-    thread.setVolatile({ ...thread.volatile, joiners: new Map(), joinedAtMs: thread.nowMs });
-    return together;
-  };
-
-  /** That they join is known to enough nodes: from now on they count like all others. */
-  const count = (thread: Registering, ids: readonly string[]): void => {
-    const entries = ids.flatMap((id) => {
-      const node = thread.volatile.nodes.get(id);
-      if (!node || !isJoining(node)) return [];
-      const { name, address, draining, replaced } = node;
-      return [{ id, name, address, draining, left: false, ...(replaced && { replaced }) }];
-    });
-    if (entries.length === 0) return;
-    thread.payload["registrations"] = entries;
-    thread.payload["counted"] = entries.map(({ id }) => id);
-    thread.insert(op("node.register"), op("table.commit"), op("node.counted"));
-  };
-
   /** All others have failed: it ends and stays a member. The cluster would else have none but them, and if their disks are gone nobody could lead it again. */
   const isLastToLive = (thread: Registering): boolean => {
     const others = [...thread.volatile.nodes.values()].filter(({ id, state }) => id !== self && state !== "left");
@@ -232,7 +132,7 @@ export function registration(self: string): Element {
     return node;
   };
 
-  return element<DataRecord, Volatile>({
+  return element<DataRecord, Registry>({
     name: "registration",
     version: 1,
     state: {},
@@ -359,42 +259,7 @@ export function registration(self: string): Element {
         thread.payload["targets"] = came.map(target);
         thread.insert(op("liveness.watch"));
       },
-      "node.settled": (_state, thread) => {
-        if (thread.volatile.changing !== thread.payload["settling"]) return;
-        thread.setVolatile({ ...thread.volatile, changing: null });
-        wake(thread);
-      },
-      "node.join-waiting": (_state, thread) => wake(thread),
-      "node.await-change": (_state, thread) => {
-        if (!thread.completion) {
-          const pauseMs = pauseAmongMany(thread.volatile.nodes.size, timing.joinPausePerNodeMs);
-          const key = thread.block({ kind: "wait", timeoutMs: changeWithinMs + pauseMs });
-          return thread.setVolatile({ ...thread.volatile, waiting: [...thread.volatile.waiting, key] });
-        }
-        thread.payload["awaited"] = true;
-        // Whoever made the change may have given up, although it is stored in the end.
-        const { changing } = thread.volatile;
-        if (thread.completion.ok || changing === null) return;
-        thread.payload["settling"] = changing;
-        thread.insert(op("table.commit"), op("node.settled"));
-      },
-      "node.count": (_state, thread) => count(thread, [...thread.volatile.nodes.keys()]),
-      "node.counted": (_state, thread) => {
-        const nodes = new Map(thread.volatile.nodes);
-        for (const id of thread.payload["counted"] as string[]) {
-          const { joining: _joining, ...node } = nodes.get(id)!;
-          nodes.set(id, node);
-        }
-        thread.setVolatile({ ...thread.volatile, nodes });
-      },
-      // The FTM before did not live to do it.
-      "node.count-all": (_state, thread) => {
-        thread.after("count", countAgainMs, "node.count-all");
-        const nodes = [...thread.volatile.nodes.values()];
-        if (!nodes.some(isJoining)) return thread.cancel("count");
-        if (!hasMajority(nodes) || !mayChange(thread, "count", "node.count-all")) return;
-        thread.insert(op("node.count"), op("node.settled"));
-      },
+      ...nodeChangeHandlers,
       // A registered daemon has found a new FTM, or has restarted, perhaps elsewhere.
       "node.hello": (_state, thread) => {
         const { id, address } = thread.payload["registration"] as NodeRegistration;
@@ -554,7 +419,6 @@ export function registration(self: string): Element {
   });
 }
 
-const isJoining = (node: NodeView | undefined): boolean => node?.joining === true && node.state !== "left";
 const taken = ({ name, address }: NodeView): string => `node name "${name}" is taken by a running node at ${address}`;
 const givenAway = (name: string): string => `node name "${name}" was given to another node while this one was away: start with an empty data dir and another name`;
 

@@ -12,7 +12,7 @@ import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, daemonOf, hasMajority, instanceIds, type InstanceReport, type InstanceState, type NodeReport, type ShownInstance } from "../shapes.ts";
 import { withMakeups } from "./makeups.ts";
 import { ownArmors } from "./own_placement.ts";
-import type { NodeView, RegisteredArmor } from "./registration.ts";
+import type { NodeView, RegisteredArmor } from "./node_view.ts";
 import type { FtmBegin } from "./takeover.ts";
 import { type ViewChange, viewChange } from "./view_change.ts";
 import type { Follow, View } from "./view_shape.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { withMakeups } from "../../armors/elements/makeups.ts";
-import type { RegisteredArmor } from "../../armors/elements/registration.ts";
+import type { RegisteredArmor } from "../../armors/elements/node_view.ts";
 
 function made(armor: string, ...names: string[]): RegisteredArmor {
   const elements = names.map((name) => ({ name, version: 1, ops: [] }));

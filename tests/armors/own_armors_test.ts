@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { findArmor } from "../../armors/elements/armor_names.ts";
 import { ownArmorTable } from "../../armors/elements/own_armors.ts";
 import { movedOwnArmors, type OwnSituation, planOwnArmors } from "../../armors/elements/own_placement.ts";
-import type { NodeView, RegisteredArmor } from "../../armors/elements/registration.ts";
+import type { NodeView, RegisteredArmor } from "../../armors/elements/node_view.ts";
 import { mergeTables } from "../../armors/elements/table_version.ts";
 import type { OwnArmorEntry } from "../../armors/shapes.ts";
 import type { Data, DataRecord } from "../../core/data.ts";

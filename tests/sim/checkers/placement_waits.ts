@@ -8,7 +8,7 @@
 import { Buffer } from "node:buffer";
 import { decode } from "../../../core/codec.ts";
 import type { Message } from "../../../core/message.ts";
-import type { NodeView } from "../../../armors/elements/registration.ts";
+import type { NodeView } from "../../../armors/elements/node_view.ts";
 import type { FtmBegin } from "../../../armors/elements/takeover.ts";
 import { nodeOf } from "../../../armors/shapes.ts";
 import type { SimProcess } from "../sim_processes.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { NodeView } from "../../../armors/elements/registration.ts";
+import type { NodeView } from "../../../armors/elements/node_view.ts";
 import { daemonOf, type NodeRegistration, type TableVersion } from "../../../armors/shapes.ts";
 import type { DataRecord } from "../../../core/data.ts";
 import type { Effects } from "../../../core/effects.ts";
