@@ -44,7 +44,9 @@ export function recovery(self: string): Element {
     const { orders } = thread.volatile;
     const last = orders.get(armor);
     if (!reset && last && last.node === node && thread.nowMs - last.atMs < repeatAfterMs && before?.state !== "recovering") return false;
-    const inPlace = !reset && before !== undefined && before.node === node && before.generation !== null;
+    // Ordered elsewhere since, it has been told to end here: its generation is not to begin once more.
+    const givenUp = last !== undefined && before !== undefined && last.node !== node && last.placement > before.incarnation.placement;
+    const inPlace = !reset && !givenUp && before !== undefined && before.node === node && before.generation !== null;
     if (!reset && last && last.node === node && last.atMs === thread.nowMs) return false;
     const number = thread.volatile.placements + 1;
     // What is known of it may be older than what was ordered last.

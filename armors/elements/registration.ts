@@ -21,6 +21,8 @@ import { wrongRegistry } from "./state_checks.ts";
 import { compareVersions } from "./table_version.ts";
 import type { FtmBegin } from "./takeover.ts";
 
+/** A node that is to leave, and perhaps the last that lives, waits so long before it looks again. */
+const drainedAgainMs = 1_000;
 /** Programs that were told to end have ended by their grace and this. */
 const clearWithinMs = 2_000;
 /** @param self The FTM's own node. */
@@ -106,11 +108,15 @@ export function registration(self: string): Element {
     thread.insert(op("liveness.watch"), op("node.register"), op("table.commit"), ...counted, ...settled, op("cluster.changed"));
   };
 
+  /** States of the other members. */
+  const others = (thread: Registering): NodeState[] =>
+    [...thread.volatile.nodes.values()].filter(({ id, state }) => id !== self && state !== "left").map(({ state }) => state);
+
   /** All others have failed: it ends and stays a member. The cluster would else have none but them, and if their disks are gone nobody could lead it again. */
-  const isLastToLive = (thread: Registering): boolean => {
-    const others = [...thread.volatile.nodes.values()].filter(({ id, state }) => id !== self && state !== "left");
-    return others.length > 0 && others.every(({ state }) => state === "failed");
-  };
+  const isLastToLive = (thread: Registering): boolean => others(thread).length > 0 && others(thread).every((state) => state === "failed");
+
+  /** Of no other member it is certain that it lives, and of one not that it does not. */
+  const mayBeLast = (thread: Registering): boolean => others(thread).includes("suspect") && others(thread).every((state) => state === "failed" || state === "suspect");
 
   /** Another node of this name. */
   const named = (thread: Registering, wanted: string, except: string): NodeView | undefined =>
@@ -351,6 +357,10 @@ export function registration(self: string): Element {
           return;
         }
         if (thread.volatile.changing === id && thread.payload["again"] !== true) return thread.finish();
+        if (id === self && mayBeLast(thread)) {
+          thread.after(`drained ${id}`, drainedAgainMs, "node.drained", { subject: id, again: true });
+          return thread.finish();
+        }
         if (!mayChange(thread, id, "node.drained")) return;
         // If it is not stored in time.
         thread.after(`drained ${id}`, timing.operatorDeadlineMs, "node.drained", { subject: id, again: true });
@@ -362,6 +372,12 @@ export function registration(self: string): Element {
       "node.gone": (_state, thread) => {
         const node = thread.volatile.nodes.get(thread.payload["subject"] as string)!;
         if (node.state === "left") return thread.finish();
+        if (node.id === self && isLastToLive(thread)) {
+          // The others have failed while its leaving was being stored.
+          const { id, name, address } = node;
+          thread.payload["registration"] = { id, name, address, draining: false, left: false };
+          return thread.insert(op("node.register"), op("table.commit"), op("node.dismiss"));
+        }
         setNode(thread, { ...node, state: "left", draining: false });
         setArmors(thread, node.id, []);
         thread.payload["unwatch"] = [`guard@${node.id}`];

@@ -106,3 +106,24 @@ test.each([
   const installs = step("recovery.decide", { nodes, armors, table: {}, settled: {}, epoch }).filter(({ payload }) => payload["install"] !== undefined);
   expect(installs.map(({ to }) => to)).toEqual(times === 0 ? [] : ["daemon@b"]);
 });
+
+test("a heartbeat armor that was ordered elsewhere and is found where it was gets a new generation: it has been told to end there", () => {
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 2, node: "a", counter: 0 }, elements: [recovery("a")], random: seededRandom(1) });
+  const epoch = { number: 2, node: "a" };
+  const armor = (id: string, role: string, node: string, state = "running") => ({
+    armor: id, role, node, pid: 1, state, incarnation: { placement: 2 * 2 ** 20 + 1, restart: 0 }, generation: { epoch: 2, node: "a", counter: 1_000 }, elements: [],
+  });
+  const ordered = (b: NodeState, state: string, nowMs: number): unknown => {
+    const nodes = [["a", "alive"], ["b", b], ["c", "alive"]].map(([id, now]) => ({ id, name: id, state: now, reported: true }));
+    const armors = [armor("heartbeat", "heartbeat", "b", state), ...["a", "b", "c"].map((id) => armor(`execution@${id}`, "execution", id))];
+    const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload: { nodes, armors, table: {}, settled: {}, epoch } as unknown as Record<string, Data> }, nowMs);
+    const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
+    const install = sent.find(({ payload }) => payload["install"] !== undefined);
+    return install && { to: install.to, counter: (install.payload["install"] as { generation: { counter: number } }).generation.counter };
+  };
+  kernel.step({ kind: "start", payload: {} }, 1_000);
+  expect(ordered("alive", "running", 1_000)).toBeUndefined();
+  expect(ordered("alive", "recovering", 1_100)).toEqual({ to: "daemon@b", counter: 1_000 });
+  expect(ordered("suspect", "running", 5_000)).toEqual({ to: "daemon@c", counter: 2_000 });
+  expect(ordered("alive", "recovering", 6_000)).toEqual({ to: "daemon@b", counter: 3_000 });
+});

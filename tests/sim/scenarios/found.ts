@@ -111,4 +111,7 @@ export const scenarios: readonly Scenario[] = [
   { seed: 130958, pause: 100, found: "an FTM had heard a heartbeat armor that went with its node, and did not listen to the older one that stayed" },
   { seed: 131437, pause: 100, found: "the same with daemons in its place: the heartbeat armor could not lead the takeover for which the FTM asked it" },
   { seed: 131581, pause: 100, found: "reports of completed jobs that had waited came all at once, and each instance in each of them was a message of its own" },
+  { seed: 250102, found: "a node left while nobody knew whether the only other one lived; that had lost its disk, and nobody could lead any more" },
+  { seed: 150227, pause: 100, found: "the same" },
+  { seed: 250227, found: "a heartbeat armor was ordered elsewhere and told to end where it was, which was still on its way when that node reported it; it was to begin again in the generation that its daemon had forgotten by then" },
 ];
