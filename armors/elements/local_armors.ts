@@ -101,6 +101,8 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
           thread.command({ kind: "process.watch", args: { armor, role, process } });
           awaitRegistration(thread, armor);
         }
+        // What it does not know it would refuse to register; one that hangs would stay for ever. Its end may have been this daemon's last word, or its entry is lost.
+        for (const armor of ["ftm", "heartbeat"]) if (!state[armor]) thread.command({ kind: "armor.end", args: { armor, role: armor, process: null } });
         thread.setVolatile({ ...thread.volatile, live, self: (thread.payload["self"] ?? null) as ArmorReport | null });
         const self = thread.payload["self"] as ArmorReport | undefined;
         if (self && self.incarnation.restart > 0) {
@@ -187,13 +189,6 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         if (self?.armor === armor) thread.setVolatile({ ...thread.volatile, self: { ...self, elements } });
         else if (live[armor]) setLive(thread, armor, { elements });
         tell(thread);
-      },
-      // What it does not know any more it would refuse to register; one that hangs would stay for ever.
-      "checkpoint.restored": (state, thread) => {
-        if (thread.payload["complete"] !== false) return;
-        for (const armor of ["ftm", "heartbeat"]) {
-          if (!state[armor]) thread.command({ kind: "armor.end", args: { armor, role: armor, process: null } });
-        }
       },
       // The others have one, and this one would lead a takeover by what it knew.
       "membership.ended": ({ heartbeat: _left, ...rest }) => rest,

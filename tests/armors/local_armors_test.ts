@@ -110,15 +110,19 @@ test("an armor that needs longer than others to start gets it in the end, and th
   expect(killedAfterMs()).toBe(5_000);
 });
 
-test("a daemon that has lost its state ends a manager and a heartbeat armor that it does not know any more: a hung one would stay", () => {
-  const restored = (complete: boolean): unknown[] => {
-    const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1) });
-    kernel.step({ kind: "start", payload: {} }, 0);
-    const { commands } = kernel.step({ kind: "local", op: "checkpoint.restored", payload: { damage: ["x"], complete } }, 1);
+test("a daemon that begins ends a manager and a heartbeat armor that it does not know: it may have died before it did, or lost them, and a hung one would stay", () => {
+  const ends = (...known: readonly string[]): unknown[] => {
+    const options = { armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@a" };
+    const before = new Microkernel(options);
+    before.step({ kind: "start", payload: {} }, 0);
+    for (const armor of known) before.step({ kind: "local", op: "armor.install", payload: { install: { armor, role: armor, placement: 2, generation, begin: null } } }, 0);
+    const kernel = new Microkernel({ ...options, restored: { snapshot: before.snapshot(), records: [] } });
+    const { commands } = kernel.step({ kind: "start", payload: {} }, 1);
     return commands.filter(({ kind }) => kind === "armor.end").map(({ args }) => args["role"]);
   };
-  expect(restored(false)).toEqual(["ftm", "heartbeat"]);
-  expect(restored(true)).toEqual([]);
+  expect(ends()).toEqual(["ftm", "heartbeat"]);
+  expect(ends("heartbeat")).toEqual(["ftm"]);
+  expect(ends("ftm", "heartbeat")).toEqual([]);
 });
 
 test("a node that has left keeps no heartbeat armor for when it is started again", () => {

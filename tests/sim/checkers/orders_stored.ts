@@ -12,15 +12,16 @@ import type { ApplicationEntry, InstanceOrder, TableVersion } from "../../../arm
 import type { Checker, Fail, Life } from "./checker.ts";
 import { membersOf, TableCopies } from "./table_copies.ts";
 
-/** With which version of the table something was first said of an application, and who has to have that. */
+/** A version of the table, and who has to have it. */
 type Said = { readonly version: TableVersion; readonly members: readonly string[]; readonly step: number };
+/** What an FTM's table has said: its versions, and by application and what is wanted of it the first of them. */
+type Versions = { readonly all: Said[]; readonly first: Map<string, number> };
 type Table = { readonly version: TableVersion } & { readonly [key: `app:${string}`]: ApplicationEntry };
 
 /** Compares orders with the tables that are on the disks. */
 export function ordersStored(fail: Fail): Checker {
   const copies = new TableCopies();
-  /** Of each FTM: by application and what is wanted of it. */
-  const said = new WeakMap<Life, Map<string, Said>>();
+  const said = new WeakMap<Life, Versions>();
   const seen = new WeakMap<Life, Table>();
 
   const wanted = ({ serial, restart, desired }: Pick<ApplicationEntry, "serial" | "restart" | "desired">): string => `${serial} ${restart} ${desired}`;
@@ -31,12 +32,13 @@ export function ordersStored(fail: Fail): Checker {
     const before = seen.get(life);
     if (table === before) return;
     seen.set(life, table);
-    const all = said.get(life) ?? new Map<string, Said>();
-    said.set(life, all);
+    const { all, first } = said.get(life) ?? { all: [], first: new Map<string, number>() };
+    said.set(life, { all, first });
+    all.push({ version: table.version, members: membersOf(table as never, life.node.id), step: copies.steps });
     for (const key of Object.keys(table)) {
       if (!isApplication(key) || before?.[key] === table[key]) continue;
       const name = `${key.slice("app:".length)} ${wanted(table[key]!)}`;
-      if (!all.has(name)) all.set(name, { version: table.version, members: membersOf(table as never, life.node.id), step: copies.steps });
+      if (!first.has(name)) first.set(name, all.length - 1);
     }
   };
 
@@ -45,9 +47,20 @@ export function ordersStored(fail: Fail): Checker {
     for (const order of payload["instances"] as unknown as readonly InstanceOrder[]) {
       // One that has completed is to be stopped, whatever the application is to do.
       const words = order.desired === "stopped" ? ["stopped", "running"] as const : ["running"] as const;
-      const firsts = words.flatMap((desired) => said.get(life)?.get(`${order.application.name} ${wanted({ ...order, desired })}`) ?? []);
-      const few = firsts.map(({ version, members, step }) => copies.tooFew(life, version, members, step));
-      if (!few.includes(undefined)) fail("orders stored", `the FTM of ${life.node.name} orders "${order.id}" ${order.desired}, restart ${order.restart}, by a table that is stored by ${few[0] ?? "nobody"}`);
+      const { all, first } = said.get(life) ?? { all: [], first: new Map<string, number>() };
+      const few = (desired: "running" | "stopped"): string | undefined => {
+        const from = first.get(`${order.application.name} ${wanted({ ...order, desired })}`);
+        let text: string | undefined = "nobody";
+        // A later version says it too, and may have fewer to be stored by: a node has left.
+        for (let index = from ?? all.length; index < all.length && text !== undefined; index++) {
+          const { version, members, step } = all[index]!;
+          text = copies.tooFew(life, version, members, step);
+        }
+        return text;
+      };
+      if (!words.some((desired) => few(desired) === undefined)) {
+        fail("orders stored", `the FTM of ${life.node.name} orders "${order.id}" ${order.desired}, restart ${order.restart}, by a table that is stored by ${few(words[0])}`);
+      }
     }
   };
 

@@ -114,4 +114,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 250102, found: "a node left while nobody knew whether the only other one lived; that had lost its disk, and nobody could lead any more" },
   { seed: 150227, pause: 100, found: "the same" },
   { seed: 250227, found: "a heartbeat armor was ordered elsewhere and told to end where it was, which was still on its way when that node reported it; it was to begin again in the generation that its daemon had forgotten by then" },
+  { seed: 250454, found: "nothing in the armors: a change was stored by enough of those that were left when a node had gone; the checker counted that one" },
+  { seed: 150343, pause: 100, found: "a daemon died before it had ended the heartbeat armor that it had been told to remove; that one hung, and stayed" },
 ];
