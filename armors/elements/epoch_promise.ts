@@ -12,7 +12,7 @@ import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, type Epoch, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
-import type { NodeRegistration, NodeReport } from "../shapes.ts";
+import { ftmGeneration, type NodeRegistration, type NodeReport } from "../shapes.ts";
 import type { Heard } from "./liveness_poll.ts";
 
 /** Who is FTM, as far as this daemon knows. */
@@ -119,7 +119,16 @@ export function epochPromise(node: string): Element {
         const vote = thread.payload["vote"] as unknown as Vote;
         if (vote.promised || vote.because !== "hears-ftm" || !vote.ftm) return;
         const known = state.ftm?.epoch ?? epochZero;
-        if (compareEpochs(vote.ftm.epoch, known) <= 0 || compareEpochs(vote.ftm.epoch, state.promised) < 0) return;
+        if (compareEpochs(vote.ftm.epoch, known) <= 0) return;
+        if (compareEpochs(vote.ftm.epoch, state.promised) < 0) {
+          // Promised before this daemon, which may have been out of the cluster, heard of it: it cannot obey that one, and says so.
+          if (vote.address === null) return;
+          const { node: at, epoch } = vote.ftm;
+          thread.command({ kind: "routes.nodes", args: { nodes: { [at]: vote.address } } });
+          thread.command({ kind: "routes.armors", args: { armors: { ftm: at }, ftm: ftmGeneration(epoch) } });
+          thread.send({ ops: [op("epoch.announced", "ftm")], payload: { promised: state.promised }, lane: "system", deadlineMs: timing.takeoverRetryMs });
+          return;
+        }
         thread.payload["address"] = vote.address;
         return follow(state, thread, vote.ftm);
       },

@@ -68,6 +68,15 @@ export function instances(node: string): Element {
     return { ...instance, launch: number, state: "starting", process: null, afterwards: "policy", startedMs: thread.nowMs, boot: thread.volatile.boot, cannot: "" };
   };
 
+  /** Take over what was launched in an earlier life, or under a number that this one did not know. */
+  const adopt = (thread: Executing, { order, launch: number, boot, state }: Instance): void => {
+    const { order: named, ...task } = taskOf(order);
+    const stopping = state === "stopping";
+    // One that is being stopped may be so by an order that is not the one it was launched by.
+    const args = { ...task, ...(!stopping && { order: named }), launch: number, boot, stopping, graceMs: timing.stopGraceMs };
+    thread.command({ kind: "program.adopt", args });
+  };
+
   const stop = (thread: Executing, instance: Instance, afterwards: Afterwards): Instance | undefined => {
     thread.cancel(`restart ${instance.order.id}`);
     if (!live(instance.state)) {
@@ -142,11 +151,8 @@ export function instances(node: string): Element {
         thread.setVolatile({ ...thread.volatile, boot: String(thread.payload["bootId"] ?? "") });
         let next = state;
         for (const instance of Object.values(state)) {
-          const { order, launch: number, boot } = instance;
-          if (live(instance.state)) {
-            const stopping = { stopping: instance.state === "stopping", graceMs: timing.stopGraceMs };
-            thread.command({ kind: "program.adopt", args: { ...taskOf(order), launch: number, boot, ...stopping } });
-          }
+          const { order, launch: number } = instance;
+          if (live(instance.state)) adopt(thread, instance);
           settleLater(thread, instance);
           const again = instance.state === "restarting" ? restartDefaults.firstDelayMs : instance.cannot !== "" ? restartDefaults.delayCapMs : undefined;
           if (again === undefined) continue;
@@ -210,9 +216,7 @@ export function instances(node: string): Element {
           return put(state, order.id, stop(thread, { ...instance, launch: number, state: "stopped" }, instance.afterwards));
         }
         if (!running && !done) return put(state, order.id, launch(thread, { ...instance, launch: number }));
-        const graceMs = stopping ? timing.stopGraceMs : 0;
-        const args = { ...taskOf(order), launch: number, boot: instance.boot, stopping, graceMs };
-        thread.command({ kind: "program.adopt", args });
+        adopt(thread, { ...instance, launch: number });
         return put(state, order.id, { ...instance, launch: number });
       },
       "program.exited": (state, thread) => {

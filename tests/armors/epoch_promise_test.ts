@@ -39,6 +39,13 @@ function daemon(at: string = "a", has: boolean = false) {
       kernel = new Microkernel({ armor: "daemon@b", generation, elements: [epochPromise("b"), others], random: seededRandom(1), restored: { snapshot: kernel.snapshot(), records: [] } });
       kernel.step({ kind: "start", payload: {} }, nowMs);
     },
+    /** Another daemon refuses, as it hears an FTM of this epoch. @returns What that is told, and where it is looked for. */
+    refused: (number: number) => {
+      const vote = { promised: false, epoch: { number, node: "c" }, because: "hears-ftm", ftm: { epoch: { number, node: "c" }, node: "c" }, address: "c:1" };
+      const { commits, commands } = kernel.step({ kind: "local", op: "takeover.polled", payload: { vote } }, nowMs);
+      const told = commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => (decode(body) as Message).payload["promised"]);
+      return { told, routes: commands.map(({ kind }) => kind) };
+    },
     prepare: (number: number) => step("epoch.prepare", { epoch: { number, node: "b" }, gone: null }),
     announce: (number: number) => step("epoch.announce", { ftm: { epoch: { number, node: "b" }, node: "b" } }),
     /** Let time pass. @returns What the FTM is told it has promised. */
@@ -98,4 +105,12 @@ test("an FTM that is being installed on this node is waited for", () => {
   node.prepare(4);
   node.wait(undefined);
   expect(node.lost).toEqual([]);
+});
+
+test("an FTM of which others tell is told of a higher promise that was given without knowing it: this node could never obey it", () => {
+  const node = daemon();
+  node.prepare(6);
+  expect(node.refused(5)).toEqual({ told: [{ number: 6, node: "b" }], routes: ["routes.nodes", "routes.armors"] });
+  // One above the promise is followed.
+  expect(node.refused(7).told).toEqual([]);
 });

@@ -242,6 +242,19 @@ describe("a job", () => {
   });
 });
 
+test("a program is taken over by the order it was launched by, and by none where another has come to stop it", () => {
+  const execution = new Execution();
+  const id = execution.run({ kind: "job" });
+  execution.advance(100);
+  const adopted: unknown[] = [];
+  execution.network.onCommand = (_, { kind, args }) => void (kind === "program.adopt" && adopted.push(args["order"]));
+  execution.restart();
+  execution.run({ kind: "job" }, { restart: 1 });
+  expect(execution.state(id)).toMatchObject({ state: "stopping", launch: 1 });
+  execution.restart();
+  expect(adopted).toEqual([expect.stringMatching(/ 0$/), undefined]);
+});
+
 describe("a job whose launch was forgotten", () => {
   test("is what its record says, and is not run again", () => {
     const execution = new Execution();

@@ -116,4 +116,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 250227, found: "a heartbeat armor was ordered elsewhere and told to end where it was, which was still on its way when that node reported it; it was to begin again in the generation that its daemon had forgotten by then" },
   { seed: 250454, found: "nothing in the armors: a change was stored by enough of those that were left when a node had gone; the checker counted that one" },
   { seed: 150343, pause: 100, found: "a daemon died before it had ended the heartbeat armor that it had been told to remove; that one hung, and stayed" },
+  { seed: 151003, pause: 100, found: "a job ended as it was being restarted and its armor was away; its record was taken for another's, and nobody knew how it had ended" },
+  { seed: 151126, pause: 100, found: "a node that had been taken out had promised a higher epoch than that of an FTM of which it did not know; it could neither obey that nor be elected" },
 ];
