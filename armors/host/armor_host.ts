@@ -215,7 +215,7 @@ export class ArmorHost {
         this.#syncing = this.#beginSync(store);
       }
       for (const effects of safe) this.#release(effects);
-    }, (error) => this.fail(error));
+    }).catch((error) => this.fail(error));
     return true;
   }
 

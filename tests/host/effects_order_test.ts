@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import type { CheckpointStore } from "../../core/checkpoint_store.ts";
 import { type Element, element } from "../../core/element.ts";
+import { CheckpointError } from "../../core/errors.ts";
 import type { Frame } from "../../core/frame.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { op } from "../../core/micro_operation.ts";
@@ -68,4 +69,22 @@ test("a message is acknowledged before its answer leaves: whoever commits the an
   hosts.get("a")!.local("ask");
   for (let frame = wire.shift(); frame; frame = wire.shift()) hosts.get(frame.to)!.frame(frame);
   expect(said).toEqual(["ack", "data"]);
+});
+
+test("what cannot be done after the commit is safe ends the armor as before: a snapshot on a disk that is full", async () => {
+  const taking = element({ name: "taking", version: 1, state: { count: 0 }, handlers: {
+    take: ({ count }, thread) => {
+      thread.command({ kind: "checkpoint.snapshot", args: {} });
+      return { count: count + 1 };
+    },
+  } });
+  const full = (): never => {
+    throw new CheckpointError("disk_full", "Cannot write snapshot: the disk is full");
+  };
+  const ended: number[] = [];
+  const exit = ((status: number) => void ended.push(status)) as unknown as (status: number) => never;
+  const store = { append: () => {}, sync: () => Promise.resolve(), writeSnapshot: full, logBytes: 0 } as unknown as CheckpointStore;
+  hosted("a", taking, { store, durability: "disk", exit }).local("take", {});
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  expect(ended).toHaveLength(1);
 });
