@@ -191,7 +191,7 @@ export function takeover(node: string): Element {
           ? { ...attempt, reports: withReport(attempt.reports, voter, report!) }
           : { ...attempt, refused: { ...attempt.refused, [voter]: vote } };
         thread.setVolatile({ ...thread.volatile, attempt: next });
-        if (isOver(next, { ...next.reports, ...next.refused }, !vote.promised || isEnough(next))) thread.insert(op("takeover.decide"));
+        if (isOver(next, { ...next.reports, ...next.refused }, !vote.promised || isEnough(next, node))) thread.insert(op("takeover.decide"));
       },
       "takeover.decide": (_state, thread) => {
         const { attempt } = thread.volatile;
@@ -199,7 +199,7 @@ export function takeover(node: string): Element {
         if (!attempt.preparing) {
           if (isWilling(attempt) && !hasLivingFtm(attempt)) prepare(thread, attempt);
           else retry(thread, attempt);
-        } else if (isEnough(attempt) && !hasLivingFtm(attempt)) install(thread, attempt);
+        } else if (isEnough(attempt, node) && !hasLivingFtm(attempt)) install(thread, attempt);
         else retry(thread, attempt);
       },
       "takeover.retry": (_state, thread) => {
@@ -252,11 +252,14 @@ function hasLivingFtm(attempt: Attempt): boolean {
  * Of the nodes the leader knows and of those the freshest table knows: a leader that was away may have missed some.
  * Of two nodes one is enough where the other is silent, not where it has promised more.
  * A copy that was lost in part does not count, unless there is nobody left who could know more.
+ *
+ * @param leader Node of the leader. Where one promise is enough it has to be its own daemon's: another leader of that node would come to the same epoch.
  */
-function isEnough({ request, reports, refused }: Attempt): boolean {
+function isEnough({ request, reports, refused }: Attempt, leader: string): boolean {
   const answered = Object.values(reports);
   if (answered.length <= Object.keys(refused).length || answered.length < quorum(request.nodes.length)) return false;
   const members = membersOf(answered);
+  if (quorum(members.length) < 2 && !(leader in reports)) return false;
   const joining = new Set(joiningOf(answered));
   const whole = new Set(answered.filter(({ table }) => !table.lost).map(({ node }) => node));
   const hasQuorum = (ids: readonly string[]): boolean => ids.filter((id) => whole.has(id)).length >= quorum(ids.length);

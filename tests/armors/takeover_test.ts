@@ -231,3 +231,28 @@ test("of the copies that promises bring only the freshest is kept as a whole, wi
   const kept = Object.values(attempt.reports).map(({ node, table }) => [node, Object.keys(table.entries).length, table.lost ?? false]);
   expect(kept.toSorted()).toEqual([["a", 0, false], ["b", 0, true], ["c", 0, false], ["d", 5, false]]);
 });
+
+test.each([[["a"], 0], [["b"], 1], [["a", "b"], 1]] as const)("of two nodes, of which %p promise, a heartbeat armor on b leads %i times: its own daemon knows which epochs were asked for on that node", (answering, times) => {
+  const network = new KernelNetwork(1);
+  let installed = 0;
+  const entries = Object.fromEntries(["a", "b"].map((id) => [`node:${id}`, registration(id)]));
+  for (const node of answering) {
+    const report: NodeReport = { node, armors: [], table: { version: { epoch, sequence: 3 }, lineage: [], entries }, allowElements: false };
+    network.add(`daemon@${node}`, [element({
+      name: "world",
+      version: 1,
+      state: {},
+      handlers: {
+        "epoch.poll": (_state, thread) => void (thread.payload["vote"] = { promised: true, epoch }),
+        "epoch.prepare": (_state, thread) => void Object.assign(thread.payload, { vote: { promised: true, epoch: thread.payload["epoch"]! }, report: report as unknown as Data }),
+        "epoch.guard": () => {},
+        "armor.install": () => void (installed = 1),
+      },
+    })]);
+  }
+  network.add("heartbeat", [takeover("b")]);
+  const request: TakeoverRequest = { cause: "silent", nodes: ["a", "b"], seen: epoch, from: "", gone: null, dead: [], patient: false, avoid: [] };
+  network.local("heartbeat", "takeover.begin", { takeover: request as unknown as Data });
+  network.advance(5_000);
+  expect(installed).toBe(times);
+});

@@ -118,4 +118,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 150343, pause: 100, found: "a daemon died before it had ended the heartbeat armor that it had been told to remove; that one hung, and stayed" },
   { seed: 151003, pause: 100, found: "a job ended as it was being restarted and its armor was away; its record was taken for another's, and nobody knew how it had ended" },
   { seed: 151126, pause: 100, found: "a node that had been taken out had promised a higher epoch than that of an FTM of which it did not know; it could neither obey that nor be elected" },
+  { seed: 153145, pause: 100, found: "a heartbeat armor on one of two nodes led by the other's promise alone; after a power cut the daemon of its own node, which had not heard of that, came to the same epoch" },
 ];
