@@ -135,7 +135,7 @@ function decide(thread: Placing): void {
   // What the table says and too few nodes have, a successor would order once more, or never.
   const table = thread.payload["settled"] as { readonly [key: string]: Data } | null;
   if (table === null) return;
-  const wanted = placeAll(thread, table, alive, [...lost, ...draining.map(({ id }) => id)], unsure);
+  const wanted = [...placeAll(thread, table, alive, [...lost, ...draining.map(({ id }) => id)], unsure), ...keepAll(thread, table)];
   // A suspect node may still be reached, straight or over another one.
   const reachable = nodes.filter(({ id, state }) => state === "alive" || (state === "suspect" && reports.has(id)));
   for (const { id } of reachable) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
@@ -183,7 +183,7 @@ function placeAll(thread: Placing, table: { readonly [key: string]: Data }, aliv
   const wanted: Wanted[] = [];
   const load = new Map(alive.map(({ id }) => [id, 0]));
   const pending: { entry: ApplicationEntry; id: string; from: Placed | undefined }[] = [];
-  forgetRemoved(thread, table);
+  forgetRemoved(thread, [table, thread.payload["table"] as { readonly [key: string]: Data }]);
   for (const key of Object.keys(table).filter((name) => name.startsWith("app:")).sort()) {
     const entry = table[key] as unknown as ApplicationEntry;
     for (const id of instanceIds(entry)) {
@@ -211,14 +211,32 @@ function placeAll(thread: Placing, table: { readonly [key: string]: Data }, aliv
   return wanted;
 }
 
+/** What runs by an entry that too few nodes have, such as one that another FTM made while its side was apart: it stays as it is. */
+function keepAll(thread: Placing, settled: { readonly [key: string]: Data }): Wanted[] {
+  const newest = thread.payload["table"] as { readonly [key: string]: Data };
+  const wanted: Wanted[] = [];
+  for (const key of Object.keys(newest).filter((name) => name.startsWith("app:") && settled[name] === undefined).sort()) {
+    const entry = newest[key] as unknown as ApplicationEntry;
+    for (const [node, reports] of thread.volatile.reports) {
+      for (const { id, serial, restart, placement, state } of reports) {
+        if (serial !== entry.serial || restart !== entry.restart || !instanceIds(entry).includes(id)) continue;
+        if (thread.volatile.placed.get(instanceKey({ id, serial }))?.node !== node) continue;
+        const desired = state === "stopped" || state === "stopping" || state === "pending" ? "stopped" : "running";
+        wanted.push({ node, order: { ...makeOrder(entry, id, placement), desired } });
+      }
+    }
+  }
+  return wanted;
+}
+
 /** An application that is removed and submitted again starts anew, also while its last copies still end. */
 function instanceKey({ id, serial }: { readonly id: string; readonly serial: string }): string {
   return `${id} ${serial}`;
 }
 
-function forgetRemoved(thread: Placing, table: { readonly [key: string]: Data }): void {
+function forgetRemoved(thread: Placing, tables: readonly { readonly [key: string]: Data }[]): void {
   const known = new Set<string>();
-  for (const [key, value] of Object.entries(table)) {
+  for (const [key, value] of tables.flatMap((table) => Object.entries(table))) {
     if (!key.startsWith("app:")) continue;
     const entry = value as unknown as ApplicationEntry;
     for (const id of instanceIds(entry)) known.add(instanceKey({ id, serial: entry.serial }));

@@ -14,6 +14,8 @@ class Places {
   readonly network = new KernelNetwork(1, { eventSink: "daemon@n1" });
   readonly nodes = new Map<string, NodeState>();
   readonly table: Record<string, Data> = {};
+  /** Entries that too few nodes have. */
+  readonly unsettled: Record<string, Data> = {};
   /** Nodes whose disk is full. */
   readonly full = new Set<string>();
   /** Nodes that cannot run anything. */
@@ -35,6 +37,7 @@ class Places {
         "cluster.changed": (_state, thread) => {
           thread.payload["nodes"] = [...this.nodes].map(([id, state]) => ({ id, name: id, address: "", state, reported: true, plannedUntilMs: 0, full: this.full.has(id) }));
           thread.payload["armors"] = this.ftmNode === "" ? [] : [{ armor: "ftm", node: this.ftmNode }];
+          thread.payload["table"] = { ...this.table, ...this.unsettled };
           thread.payload["settled"] = { ...this.table };
           thread.insert(op("placement.decide"));
         },
@@ -261,5 +264,30 @@ describe("placement", () => {
     places.unable.add("n2");
     places.submit({ name: "web", node: "n2" });
     expect(places.where).toEqual({ "web.0": "n1" });
+  });
+
+  test("leaves what runs by an entry that too few nodes have as it is: another FTM made it while its side was apart", () => {
+    const places = new Places("n1", "n2");
+    places.submit({ name: "web" });
+    const before = places.where;
+    const [node] = Object.values(before);
+    // The table in which it is has just been taken in; enough nodes will have it in a moment.
+    places.unsettled["app:web"] = places.table["app:web"]!;
+    delete places.table["app:web"];
+    places.changed();
+    places.tell(node!);
+    expect(places.where).toEqual(before);
+    // It is in neither: removed.
+    delete places.unsettled["app:web"];
+    places.changed();
+    expect(places.where).toEqual({});
+  });
+
+  test("starts nothing by such an entry", () => {
+    const places = new Places("n1", "n2");
+    places.submit({ name: "web" });
+    places.unsettled["app:other"] = { ...places.table["app:web"] as DataRecord, application: parseApplication({ name: "other", command: "web" }) as unknown as Data };
+    places.changed();
+    expect(Object.keys(places.where)).toEqual(["web.0"]);
   });
 });

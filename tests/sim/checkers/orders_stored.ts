@@ -8,7 +8,7 @@
 import { Buffer } from "node:buffer";
 import { decode } from "../../../core/codec.ts";
 import type { Message } from "../../../core/message.ts";
-import type { ApplicationEntry, InstanceOrder, TableVersion } from "../../../armors/shapes.ts";
+import type { ApplicationEntry, InstanceOrder, InstanceReport, TableVersion } from "../../../armors/shapes.ts";
 import type { Checker, Fail, Life } from "./checker.ts";
 import { membersOf, TableCopies } from "./table_copies.ts";
 
@@ -44,7 +44,11 @@ export function ordersStored(fail: Fail): Checker {
 
   const ordered = (life: Life, { ops, payload }: Message): void => {
     if (!ops.some(({ name }) => name === "instances.assign")) return;
+    const { reports } = life.kernel.volatile("placement") as { reports: ReadonlyMap<string, readonly InstanceReport[]> };
+    const known = [...reports.values()].flat();
     for (const order of payload["instances"] as unknown as readonly InstanceOrder[]) {
+      // It stays as it is.
+      if (known.some(({ id, serial, restart, state }) => id === order.id && serial === order.serial && restart === order.restart && (state === "running" || state === order.desired))) continue;
       // One that has completed is to be stopped, whatever the application is to do.
       const words = order.desired === "stopped" ? ["stopped", "running"] as const : ["running"] as const;
       const { all, first } = said.get(life) ?? { all: [], first: new Map<string, number>() };
