@@ -24,8 +24,9 @@ type State = { readonly version: TableVersion; readonly lineage: readonly TableV
  * not. `before`: those without the ones that are joining together, if there are any; of these, too, enough must have it.
  */
 type Waiting = { readonly key: string; readonly version: TableVersion; readonly members: readonly string[]; readonly before: readonly string[] | null };
+type Entries = { readonly [key: string]: Data };
 /** A state of the table that enough nodes may not have yet, and which nodes have to. */
-type Unsettled = Omit<Waiting, "key"> & { readonly entries: { readonly [key: string]: Data } };
+type Unsettled = Omit<Waiting, "key"> & { readonly entries: Entries };
 type Volatile = {
   /** What each daemon has confirmed as stored. */
   readonly stored: { readonly [node: string]: TableVersion };
@@ -37,7 +38,9 @@ type Volatile = {
   /** Oldest first. */
   readonly unsettled: readonly Unsettled[];
   /** The last that enough nodes have: a successor of this FTM begins from it or from a later one. Null until there is one in this epoch. */
-  readonly settled: { readonly [key: string]: Data } | null;
+  readonly settled: { readonly version: TableVersion; readonly entries: Entries } | null;
+  /** By node, a version that contains the copy which it had when this FTM began. */
+  readonly takenIn: { readonly [node: string]: TableVersion };
   /** Copies taken in that had gone their own way. */
   readonly merges: number;
 };
@@ -109,7 +112,7 @@ export function applicationTable(node: string): Element {
     name: "application_table",
     version: 1,
     state: { version: { epoch: epochZero, sequence: 0 }, lineage: [] },
-    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [], unsettled: [], settled: null, merges: 0 }),
+    volatile: () => ({ stored: {}, sent: {}, last: null, waiting: [], unsettled: [], settled: null, takenIn: {}, merges: 0 }),
     check: wrongTable,
     blocking: ["table.commit", "table.await"],
     handlers: {
@@ -122,7 +125,8 @@ export function applicationTable(node: string): Element {
         let state: State = { ...freshest.entries, version: { epoch, sequence: 1 }, lineage };
         for (const { table } of reports) if (!contains(state, table.version)) state = takeIn(state, thread, table);
         // What was just merged is not a difference to anything the daemons have.
-        thread.setVolatile({ ...thread.volatile, last: null, unsettled: [], settled: null });
+        const takenIn = Object.fromEntries(reports.map((report) => [report.node, state.version]));
+        thread.setVolatile({ ...thread.volatile, last: null, unsettled: [], settled: null, takenIn });
         unsettle(state, thread);
         return state;
       },
@@ -130,9 +134,12 @@ export function applicationTable(node: string): Element {
       "table.read": (state, thread) => {
         thread.payload["table"] = tableEntries(state);
       },
-      // For those who act on it: what a successor of this FTM may not know must not have had an effect.
+      // For those who act on it: what a successor of this FTM may not know must not have had an effect,
+      // and no node is told what is to be there before it has told what it knows itself.
       "table.read-settled": (_state, thread) => {
-        thread.payload["settled"] = thread.volatile.settled;
+        const { settled, takenIn } = thread.volatile;
+        thread.payload["settled"] = settled && settled.entries;
+        thread.payload["takenIn"] = Object.keys(takenIn).filter((id) => settled && compareVersions(takenIn[id]!, settled.version) <= 0);
       },
       "application.change": (state, thread) => {
         const { set, unset, answer } = changeApplication(state, thread.payload, state.version);
@@ -213,6 +220,10 @@ export function applicationTable(node: string): Element {
         if (!before || compareVersions(stored, before) > 0) {
           thread.setVolatile({ ...thread.volatile, stored: { ...thread.volatile.stored, [id]: stored } });
         }
+        if (!thread.volatile.takenIn[id] && compareEpochs(stored.epoch, state.version.epoch) === 0) {
+          thread.setVolatile({ ...thread.volatile, takenIn: { ...thread.volatile.takenIn, [id]: stored } });
+          thread.insert(op("cluster.changed"));
+        }
         const sent = thread.volatile.sent[id];
         if (sent && compareVersions(stored, state.version) < 0 && compareVersions(sent, state.version) === 0) {
           // It lacks the base of a difference: the whole table once more.
@@ -245,7 +256,8 @@ export function applicationTable(node: string): Element {
         thread.setVolatile({ ...thread.volatile, waiting: still });
         const last = unsettled.findLastIndex((one) => isSettled(one, stored, nodes, node));
         if (last < 0) return;
-        thread.setVolatile({ ...thread.volatile, unsettled: unsettled.slice(last + 1), settled: unsettled[last]!.entries });
+        const { version, entries } = unsettled[last]!;
+        thread.setVolatile({ ...thread.volatile, unsettled: unsettled.slice(last + 1), settled: { version, entries } });
         thread.insert(op("cluster.changed"));
       },
     },

@@ -15,6 +15,8 @@ export type OwnSituation = {
   readonly nodes: readonly NodeView[];
   readonly armors: readonly RegisteredArmor[];
   readonly table: { readonly [key: string]: Data };
+  /** Nodes whose own copy of the table is taken in: on another the armor may be one that only that node knows of. */
+  readonly takenIn: readonly string[];
   /** The node on which an armor was last ordered. */
   lastNode(armor: ArmorId): string | undefined;
 };
@@ -38,10 +40,10 @@ export function ownArmors(table: { readonly [key: string]: Data }): OwnArmorEntr
  * may hold an armor has reported; one that has failed for good stays where it
  * is, because it would begin anew elsewhere.
  */
-export function planOwnArmors({ nodes, armors, table, lastNode }: OwnSituation): OwnPlan {
+export function planOwnArmors({ nodes, armors, table, takenIn, lastNode }: OwnSituation): OwnPlan {
   const wanted = ownArmors(table);
   const ids = new Set(wanted.map(({ id }) => id));
-  const remove = armors.filter(({ role, armor }) => role === "own" && !ids.has(armor));
+  const remove = armors.filter(({ role, armor, node }) => role === "own" && !ids.has(armor) && takenIn.includes(node));
   const usable = nodes.filter(({ state, reported }) => state === "alive" && reported);
   const certain = hasMajority(nodes) && nodes.every(({ state, reported }) => reported || state === "failed" || state === "left");
   const load = new Map(usable.map(({ id }) => [id, armors.filter(({ role, node }) => role === "own" && node === id).length]));

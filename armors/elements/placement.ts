@@ -135,11 +135,13 @@ function decide(thread: Placing): void {
   // What the table says and too few nodes have, a successor would order once more, or never.
   const table = thread.payload["settled"] as { readonly [key: string]: Data } | null;
   if (table === null) return;
+  const takenIn = new Set(thread.payload["takenIn"] as readonly string[]);
   const wanted = [...placeAll(thread, table, alive, [...lost, ...draining.map(({ id }) => id)], unsure), ...keepAll(thread, table)];
   // A suspect node may still be reached, straight or over another one.
-  const reachable = nodes.filter(({ id, state }) => state === "alive" || (state === "suspect" && reports.has(id)));
+  const reachable = nodes.filter(({ id, state }) => takenIn.has(id) && (state === "alive" || (state === "suspect" && reports.has(id))));
   for (const { id } of reachable) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
   for (const { id } of draining) {
+    if (!takenIn.has(id)) continue;
     // The old copies end when the new ones run, or have been tried everywhere.
     const staying = wanted.filter((one) => one.node === id).map(({ order: one }) => one);
     const awaited = (one: Wanted): boolean => !isUp(thread, one) && alive.some((node) => objection(thread, one.order, one.order.id, node.id) === 0);
@@ -235,7 +237,8 @@ function instanceKey({ id, serial }: { readonly id: string; readonly serial: str
 }
 
 function forgetRemoved(thread: Placing, tables: readonly { readonly [key: string]: Data }[]): void {
-  const known = new Set<string>();
+  // What runs and is in no table may be in that of a node which is about to be taken in.
+  const known = new Set([...thread.volatile.reports.values()].flatMap((reports) => reports.map(instanceKey)));
   for (const [key, value] of tables.flatMap((table) => Object.entries(table))) {
     if (!key.startsWith("app:")) continue;
     const entry = value as unknown as ApplicationEntry;

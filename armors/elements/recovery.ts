@@ -141,7 +141,8 @@ export function recovery(self: string): Element {
     // Where they are is noted at once; what is to be done about it waits until enough nodes know what is wanted.
     const [table, settled] = [thread.payload["table"], thread.payload["settled"]] as [Table, Table | null];
     if (settled === null) return;
-    const { install, remove } = planOwnArmors({ nodes, armors, table: settled, lastNode: (armor) => thread.volatile.orders.get(armor)?.node });
+    const takenIn = thread.payload["takenIn"] as readonly string[];
+    const { install, remove } = planOwnArmors({ nodes, armors, table: settled, takenIn, lastNode: (armor) => thread.volatile.orders.get(armor)?.node });
     const anew = new Set<ArmorId>();
     for (const { armor, name, node, before, forgotten } of install) {
       // A node that was away has brought back the entry of an armor whose removal is under way: nothing of it stays, not even its generation.

@@ -17,9 +17,9 @@ const armor = (id: string, at: string, state: RegisteredArmor["state"] = "runnin
   ({ armor: id, role, node: at, pid: 1, state, incarnation: { placement: 1, restart: 0 }, generation: null, elements: [] });
 
 function plan(situation: Partial<OwnSituation> & { wanted?: OwnArmorEntry[] }): { install: string[]; remove: string[] } {
-  const { nodes = [node("a"), node("b")], armors = [], wanted = [entry("x")], lastNode = () => undefined } = situation;
+  const { nodes = [node("a"), node("b")], armors = [], wanted = [entry("x")], takenIn = nodes.map(({ id }) => id), lastNode = () => undefined } = situation;
   const table = Object.fromEntries(wanted.map((one) => [`armor:${one.name}`, one as unknown as Data]));
-  const { install, remove } = planOwnArmors({ nodes, armors, table, lastNode });
+  const { install, remove } = planOwnArmors({ nodes, armors, table, takenIn, lastNode });
   return { install: install.map((one) => `${one.armor} on ${one.node}${one.before ? " again" : ""}`), remove: remove.map((one) => `${one.armor} on ${one.node}`) };
 }
 
@@ -49,6 +49,10 @@ describe("armors of one's own are placed", () => {
   test("and removed when they are no longer wanted; others' armors are left alone", () => {
     const armors = [armor("id-x", "a"), armor("id-old", "b"), armor("heartbeat", "b", "running", "heartbeat")];
     expect(plan({ armors }).remove).toEqual(["id-old on b"]);
+  });
+
+  test("but not where the node's own table is not taken in: it may say that they are wanted", () => {
+    expect(plan({ armors: [armor("id-old", "a"), armor("id-old", "b")], takenIn: ["a"] }).remove).toEqual(["id-old on a"]);
   });
 });
 

@@ -18,6 +18,8 @@ class Places {
   readonly unsettled: Record<string, Data> = {};
   /** Nodes whose disk is full. */
   readonly full = new Set<string>();
+  /** Nodes whose own copy of the table the FTM does not know yet. */
+  readonly unheard = new Set<string>();
   /** Nodes that cannot run anything. */
   readonly unable = new Set<string>();
   /** Nodes on which nothing stays up. */
@@ -39,6 +41,7 @@ class Places {
           thread.payload["armors"] = this.ftmNode === "" ? [] : [{ armor: "ftm", node: this.ftmNode }];
           thread.payload["table"] = { ...this.table, ...this.unsettled };
           thread.payload["settled"] = { ...this.table };
+          thread.payload["takenIn"] = [...this.nodes.keys()].filter((id) => !this.unheard.has(id));
           thread.insert(op("placement.decide"));
         },
         "application.completed": () => {},
@@ -281,6 +284,27 @@ describe("placement", () => {
     delete places.unsettled["app:web"];
     places.changed();
     expect(places.where).toEqual({});
+  });
+
+  test("orders nothing on a node whose own table is not taken in, and keeps what it has when it is", () => {
+    const places = new Places("n1", "n2");
+    places.submit({ name: "web" });
+    const node = places.where["web.0"]!;
+    const entry = places.table["app:web"]!;
+    // An FTM that does not know what was submitted on that node's side.
+    delete places.table["app:web"];
+    places.unheard.add(node);
+    places.submit({ name: "other", node });
+    places.tell(node);
+    places.nodes.set(node, "draining");
+    places.changed();
+    expect([places.orders.get(node)!.map(({ id }) => id), places.said]).toEqual([["web.0"], []]);
+    places.nodes.set(node, "alive");
+    places.unheard.delete(node);
+    places.table["app:web"] = entry;
+    places.changed();
+    expect(places.where["web.0"]).toBe(node);
+    expect(places.network.events.filter(({ event }) => event.kind === "application.moved" && event.subject === "web.0")).toEqual([]);
   });
 
   test("starts nothing by such an entry", () => {

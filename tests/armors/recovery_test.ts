@@ -12,7 +12,7 @@ import type { NodeState } from "../../armors/shapes.ts";
 function ordered(nodes: { readonly [id: string]: { readonly state: NodeState; readonly reported: boolean } }): string[] {
   const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 1, node: "a", counter: 0 }, elements: [recovery("a")], random: seededRandom(1) });
   kernel.step({ kind: "start", payload: {} }, 1_000);
-  const payload = { nodes: Object.entries(nodes).map(([id, node]) => ({ id, name: id, ...node })), armors: [], table: {}, settled: {}, epoch: { number: 1, node: "a" } };
+  const payload = { nodes: Object.entries(nodes).map(([id, node]) => ({ id, name: id, ...node })), armors: [], table: {}, settled: {}, takenIn: Object.keys(nodes), epoch: { number: 1, node: "a" } };
   const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload: payload as unknown as Record<string, Data> }, 1_000);
   const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
   const installs = sent.map(({ payload: { install } }) => install as unknown as { armor: string });
@@ -33,7 +33,7 @@ test("an armor of one's own that its node has forgotten begins anew there, and t
   const nodes = [{ id: "b", name: "b", state: "alive", reported: true, elements: true }];
   const told = (home: string | undefined, nowMs: number): string[] => {
     const table = { "armor:x": { id: "id-x", name: "x", node: null }, ...(home !== undefined && { "home:id-x": home }) };
-    const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload: { nodes, armors: [], table, settled: table, epoch: { number: 1, node: "a" } } as unknown as Record<string, Data> }, nowMs);
+    const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload: { nodes, armors: [], table, settled: table, takenIn: ["b"], epoch: { number: 1, node: "a" } } as unknown as Record<string, Data> }, nowMs);
     const messages = commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
     const events = messages.flatMap(({ payload }) => (payload["events"] ?? []) as { kind: string; subject: string; cause: string }[]);
     const ordered = messages.flatMap(({ payload }) => ((payload["install"] as { armor?: string } | undefined)?.armor === "id-x" ? ["ordered"] : []));
@@ -51,7 +51,7 @@ test("an armor of one's own that is wanted again while it is being removed begin
   const old = { epoch: 4, node: "A", counter: 4_001 };
   const present = { armor: "id-x", role: "own", node: "b", state: "recovering", generation: old, incarnation: { placement: 7, restart: 0 } };
   const sent = (table: object, nowMs: number, state = "recovering"): Message[] => {
-    const payload = { nodes, armors: [{ ...present, state }], table, settled: table, epoch: { number: 4, node: "a" } } as unknown as Record<string, Data>;
+    const payload = { nodes, armors: [{ ...present, state }], table, settled: table, takenIn: ["b"], epoch: { number: 4, node: "a" } } as unknown as Record<string, Data>;
     const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload }, nowMs);
     return commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
   };
@@ -103,7 +103,7 @@ test.each([
   const armors = [armor("heartbeat", "heartbeat", "b"), armor("execution@a", "execution", "a"), armor("execution@b", "execution", "b")];
   kernel.step({ kind: "start", payload: {} }, 1_000);
   step("ftm.begin", { begin: { epoch, cause: "crashed", leader, durationMs: 1 } });
-  const installs = step("recovery.decide", { nodes, armors, table: {}, settled: {}, epoch }).filter(({ payload }) => payload["install"] !== undefined);
+  const installs = step("recovery.decide", { nodes, armors, table: {}, settled: {}, takenIn: [], epoch }).filter(({ payload }) => payload["install"] !== undefined);
   expect(installs.map(({ to }) => to)).toEqual(times === 0 ? [] : ["daemon@b"]);
 });
 
@@ -116,7 +116,7 @@ test("a heartbeat armor that was ordered elsewhere and is found where it was get
   const ordered = (b: NodeState, state: string, nowMs: number): unknown => {
     const nodes = [["a", "alive"], ["b", b], ["c", "alive"]].map(([id, now]) => ({ id, name: id, state: now, reported: true }));
     const armors = [armor("heartbeat", "heartbeat", "b", state), ...["a", "b", "c"].map((id) => armor(`execution@${id}`, "execution", id))];
-    const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload: { nodes, armors, table: {}, settled: {}, epoch } as unknown as Record<string, Data> }, nowMs);
+    const { commits } = kernel.step({ kind: "local", op: "recovery.decide", payload: { nodes, armors, table: {}, settled: {}, takenIn: [], epoch } as unknown as Record<string, Data> }, nowMs);
     const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => decode(body) as Message);
     const install = sent.find(({ payload }) => payload["install"] !== undefined);
     return install && { to: install.to, counter: (install.payload["install"] as { generation: { counter: number } }).generation.counter };

@@ -15,7 +15,7 @@ const completion = { kind: "application.completed", subject: "job.0", completion
 function begin() {
   const states: Record<string, NodeState> = { a: "alive", b: "alive", c: "alive" };
   const numbered: { readonly events: readonly Data[]; readonly keys: readonly Data[] }[] = [];
-  const seen: Data[] = [];
+  const seen: { readonly settled: Data; readonly takenIn: Data }[] = [];
   let rounds = 0;
   const surroundings = element<DataRecord>({
     name: "surroundings",
@@ -23,10 +23,11 @@ function begin() {
     state: {},
     handlers: {
       "nodes.read": (_, thread) => void (thread.payload["nodes"] = Object.entries(states).map(([id, state]) => ({ id, state }))),
+      "nodes.merged": () => {},
       "cluster.changed": () => void rounds++,
       "change.make": (_, thread) => thread.insert(op("table.change"), op("table.commit")),
       "settled.read": (_, thread) => thread.insert(op("table.read-settled"), op("settled.see")),
-      "settled.see": (_, thread) => void seen.push(thread.payload["settled"]!),
+      "settled.see": (_, thread) => void seen.push({ settled: thread.payload["settled"]!, takenIn: thread.payload["takenIn"]! }),
       "events.bring": (_, thread) => thread.insert(op("table.complete"), op("events.number")),
       "events.number": (_, thread) => void numbered.push(thread.payload as unknown as (typeof numbered)[number]),
     },
@@ -59,7 +60,11 @@ function begin() {
     stored: (...nodes: string[]) => nodes.forEach((node) => step("table.stored", { node, stored: table().version })),
     settled: (): { readonly [key: string]: Data } | null => {
       step("settled.read");
-      return seen.at(-1) as { readonly [key: string]: Data } | null;
+      return seen.at(-1)!.settled as { readonly [key: string]: Data } | null;
+    },
+    takenIn: (): Data => {
+      step("settled.read");
+      return seen.at(-1)!.takenIn;
     },
   };
 }
@@ -89,6 +94,24 @@ test("of more changes than are kept apart the last is acted on when enough nodes
   for (let change = 0; change < 200; change++) ftm.step("change.make", { change: { set: { [`gone:x${change}`]: {} }, unset: [] } });
   ftm.stored("a", "b");
   expect(Object.keys(ftm.settled()!)).toContain("gone:x199");
+});
+
+test("a node that had no part in the takeover is ordered nothing before enough nodes have stored what it knew", () => {
+  const ftm = begin();
+  ftm.stored("a");
+  expect(ftm.takenIn()).toEqual([]);
+  const old = { epoch: { number: 1, node: "a" }, sequence: 7 };
+  ftm.step("table.stored", { node: "c", stored: old });
+  ftm.stored("b");
+  expect(ftm.takenIn()).toEqual(["a", "b"]);
+  const entries = { "app:other": { serial: "1.c.9", restart: 0, revision: 1, revisionEpoch: { number: 1, node: "c" }, desired: "running", completed: [], application: { name: "other", kind: "job", instances: 1 } } };
+  ftm.step("table.stored", { node: "c", stored: old, diverged: { version: old, lineage: [], entries } });
+  const rounds = ftm.rounds();
+  ftm.stored("c");
+  expect([ftm.takenIn(), Object.keys(ftm.settled()!).includes("app:other")]).toEqual([["a", "b"], false]);
+  expect(ftm.rounds()).toBeGreaterThan(rounds);
+  ftm.stored("a");
+  expect([ftm.takenIn(), Object.keys(ftm.settled()!).includes("app:other")]).toEqual([["a", "b", "c"], true]);
 });
 
 test("that a job has completed is told when enough nodes have it in the table, which knows it from the event itself", () => {

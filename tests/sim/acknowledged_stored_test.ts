@@ -23,7 +23,7 @@ function acknowledge(nodes: string, left: string, stored: string, next = 0, trie
   const checker = acknowledgedStored(() => void (failures += 1));
   const registered = new Map([...nodes].map((id) => [id, { id, state: "alive" }]));
   const life = (armor: string, id: string, generation = version.epoch): Life =>
-    ({ node: { id, name: id }, store: { reached: 1 }, kernel: { armor, generation: { epoch: generation.number, node: generation.node }, snapshot: () => ({ commit: 0 }), volatile: () => ({ nodes: registered }) } }) as unknown as Life;
+    ({ node: { id, name: id }, store: { reached: 1, process: { alive: true } }, kernel: { armor, generation: { epoch: generation.number, node: generation.node }, snapshot: () => ({ commit: 0 }), volatile: () => ({ nodes: registered }) } }) as unknown as Life;
   const step = (of: Life, commit: object): void => checker.stepped!(of, { kind: "tick" } as KernelEvent, { commits: [commit] } as unknown as Effects);
   for (const id of nodes) {
     const daemon = life(daemonOf(id), id);

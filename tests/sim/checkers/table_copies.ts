@@ -17,6 +17,8 @@ type Stored = { readonly commit: number; readonly version: TableVersion };
 export class TableCopies {
   /** Versions that each daemon has stored, by its commits, and its last life. */
   readonly #copies = new Map<string, { life: Life; stored: Stored[] }>();
+  /** By daemon, the newest version that was ever synced there: what rots afterwards was stored all the same. */
+  readonly #synced = new Map<string, TableVersion>();
   /** When each FTM last held which node failed, in {@link steps}: one that is back when an answer leaves was not there for the change. */
   readonly #failed = new Map<string, number>();
   /** Steps of FTMs so far. */
@@ -35,17 +37,34 @@ export class TableCopies {
       const version = set?.["table_replica"]?.["version"] as TableVersion | undefined;
       if (version) this.#copies.get(kernel.armor)!.stored.push({ commit, version });
     }
+    this.#sync(kernel.armor);
     if (kernel.armor !== "ftm") return;
     this.steps += 1;
     const { nodes } = kernel.volatile("registration") as { nodes: ReadonlyMap<string, NodeView> };
     // Among more a majority decides, and not who has failed.
-    if (nodes.size <= 9) for (const { id, state } of nodes.values()) if (state === "failed") this.#failed.set(`${node.id} ${id}`, this.steps);
+    if (nodes.size > 9) return;
+    for (const { id, state } of nodes.values()) {
+      this.#sync(daemonOf(id));
+      if (state === "failed") this.#failed.set(`${node.id} ${id}`, this.steps);
+    }
   }
 
-  /** Whether a power cut would leave it there. */
+  /** While its process lives: after a power cut nothing of what is left is unsynced. */
+  #sync(daemon: string): void {
+    const copy = this.#copies.get(daemon);
+    if (!copy?.life.store?.process.alive) return;
+    const { reached } = copy.life.store;
+    const last = copy.stored.findLast((one) => one.commit <= reached)?.version;
+    const before = this.#synced.get(daemon);
+    if (last && (!before || isAtLeast(last, before))) this.#synced.set(daemon, last);
+  }
+
+  /** Whether a power cut would have left it there. */
   reached(node: string, version: TableVersion): boolean {
-    const copy = this.#copies.get(daemonOf(node));
-    return copy?.stored.some((one) => one.commit <= copy.life.store!.reached && isAtLeast(one.version, version)) ?? false;
+    const daemon = daemonOf(node);
+    this.#sync(daemon);
+    const synced = this.#synced.get(daemon);
+    return synced !== undefined && isAtLeast(synced, version);
   }
 
   /** @param members Nodes of which enough must have it. `step`: when it was to be stored. @returns How many have it of how many, if that is not enough. */

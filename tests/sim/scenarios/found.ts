@@ -119,4 +119,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 151003, pause: 100, found: "a job ended as it was being restarted and its armor was away; its record was taken for another's, and nobody knew how it had ended" },
   { seed: 151126, pause: 100, found: "a node that had been taken out had promised a higher epoch than that of an FTM of which it did not know; it could neither obey that nor be elected" },
   { seed: 153145, pause: 100, found: "a heartbeat armor on one of two nodes led by the other's promise alone; after a power cut the daemon of its own node, which had not heard of that, came to the same epoch" },
+  { seed: 161594, pause: 100, found: "an FTM ordered its list on a node that came back before it had taken in that node's table: what was submitted there while they were apart was ended and begun anew; see tests/armors/placement_test.ts" },
+  { seed: 161733, pause: 100, found: "nothing in the armors: enough nodes had synced a table, and one copy of it rotted before something was ordered by it" },
 ];
