@@ -54,7 +54,7 @@ export function heard(watch: Watch, nonce: string, nowMs: number): Watch | undef
   return watch.asked.includes(nonce) ? heardOf(nowMs) : undefined;
 }
 
-/** It has asked us itself: who asks is alive. */
+/** It has answered, or asked with what we told it last: it is alive now. */
 export function heardOf(nowMs: number): Watch {
   return { asked: [], missed: 0, heardAtMs: nowMs };
 }

@@ -21,7 +21,7 @@ import { FaultFile, seenWithinMs } from "./fault_file.ts";
 import { listLaunches, readLaunchRecord } from "./launch_record.ts";
 import { lockHolder } from "./lock_file.ts";
 import { isGroupAlive } from "./process_group.ts";
-import { findByArguments, isAlive, kill } from "./process_table.ts";
+import { findNodeProcesses, isAlive, kill } from "./process_table.ts";
 import { Seams } from "./seams.ts";
 
 /** What the daemon knows. */
@@ -120,7 +120,7 @@ export class Injection {
   /** Every process of Armor, shims too, and every program; this one last. */
   #everything(): number[] {
     const { data } = this.means;
-    const armor = findByArguments((argv) => argv[argv.indexOf("--data-dir") + 1] === data.path && argv.includes("--data-dir"));
+    const armor = findNodeProcesses(data.path);
     const programs = names(join(data.path, "launches")).flatMap((instance) => this.#programs(instance));
     return [...armor.filter((pid) => pid !== process.pid), ...programs, process.pid];
   }

@@ -112,6 +112,14 @@ export function findArmorProcesses(roles: readonly string[], dataDir: string, ow
   });
 }
 
+/** Everything of Armor on this data folder, shims too. A command such as `armor logs --data-dir DIR` has no role, and is the operator's. */
+export function findNodeProcesses(dataDir: string): number[] {
+  return findByArguments((args) => {
+    const at = args.indexOf("--data-dir");
+    return at >= 0 && args[at + 1] === dataDir && (args.includes("--role") || args.slice(0, 2).join(" ") === "/bin/sh -s");
+  });
+}
+
 /** @returns The arguments of a process; empty if it is gone, dead or a kernel thread. */
 export function readArguments(pid: number): string[] {
   try {

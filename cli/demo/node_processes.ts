@@ -10,7 +10,7 @@ import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { type DataDir, dataDir } from "../../armors/host/data_dir.ts";
 import { listLaunches, readLaunchRecord } from "../../armors/host/launch_record.ts";
 import { isGroupAlive, signalGroup } from "../../armors/host/process_group.ts";
-import { confirmGone, findByArguments, kill, readArguments } from "../../armors/host/process_table.ts";
+import { confirmGone, findNodeProcesses, kill, readArguments } from "../../armors/host/process_table.ts";
 import { removeRunFolders } from "../../armors/host/run_dir.ts";
 
 /** Roles in the order in which a node must lose them, so that none is started again by another. */
@@ -23,13 +23,7 @@ export function armorPids(folder: string): number[] {
     const at = order.indexOf(argv[argv.indexOf("--role") + 1] ?? "");
     return at < 0 ? order.length : at;
   };
-  const pids = findByArguments((argv) => {
-    const at = argv.indexOf("--data-dir");
-    // A command such as `armor logs --data-dir DIR` is no process of the node.
-    const ours = argv.includes("--role") || argv.includes("-s");
-    return at >= 0 && argv[at + 1] === folder && ours;
-  });
-  return pids.map((pid) => [pid, rank(pid)] as const).sort((a, b) => a[1] - b[1]).map(([pid]) => pid);
+  return findNodeProcesses(folder).map((pid) => [pid, rank(pid)] as const).sort((a, b) => a[1] - b[1]).map(([pid]) => pid);
 }
 
 /** Programs that the node launched and that live, or have left children. */

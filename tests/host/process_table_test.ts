@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import {
-  entryOf, findByArguments, identify, isAlive, killAndConfirm, parseStat, programState, readArguments, readProcess, signalProcess,
+  entryOf, findByArguments, findNodeProcesses, identify, isAlive, killAndConfirm, parseStat, programState, readArguments, readProcess, signalProcess,
 } from "../../armors/host/process_table.ts";
 import { bootId, nowMs } from "../../armors/host/system_clock.ts";
 import { compileC, Temporary, until } from "./temporary.ts";
@@ -90,6 +90,24 @@ describe("the process table", () => {
     await until(() => readArguments(identity.pid).length > 0, "it has its arguments"); // none in the middle of an exec
     expect(findByArguments((args) => args[1] === argument)).toEqual([identity.pid]);
   });
+});
+
+test("of a node are its roles and its shims, and not the commands of its operator", async () => {
+  const folder = temporary.folder();
+  const runs = (...args: string[]) => {
+    const child = spawn("/bin/sh", args, { stdio: ["pipe", "ignore", "ignore"] });
+    temporary.defer(() => void child.kill("SIGKILL"));
+    return identify(child.pid!)!;
+  };
+  const command = ["-c", "read line", "armor"];
+  const ours = [runs(...command, "--role", "execution", "--data-dir", folder), runs("-s", "--", "--data-dir", folder, "record")];
+  const others = [
+    runs(...command, "logs", "web", "-f", "--data-dir", folder),
+    runs(...command, "--role", "execution", "--data-dir", `${folder}2`),
+    runs(...command, "--role", "execution", "--data-dir"),
+  ];
+  for (const { pid } of [...ours, ...others]) await until(() => readArguments(pid)[0] === "/bin/sh", "it has its arguments");
+  expect(findNodeProcesses(folder).sort()).toEqual(ours.map(({ pid }) => pid).sort());
 });
 
 function findZombie(parent: number): number {
