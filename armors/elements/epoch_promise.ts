@@ -14,11 +14,13 @@ import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { ftmGeneration, type NodeRegistration, type NodeReport } from "../shapes.ts";
 import type { Heard } from "./liveness_poll.ts";
+import type { InstallOrder } from "./local_armors.ts";
 
 /** Who is FTM, as far as this daemon knows. */
 export type FtmLocation = { readonly epoch: Epoch; readonly node: string };
 
-type State = { readonly promised: Epoch; readonly ftm: FtmLocation | null };
+/** `spent`: the last epoch in which an FTM may have been started on this node without its knowing any more. */
+type State = { readonly promised: Epoch; readonly ftm: FtmLocation | null; readonly spent?: Epoch };
 
 /** More takeovers than can have been promised since the last commit that a damaged checkpoint still shows. */
 const epochsAfterDamage = 1_000;
@@ -42,7 +44,7 @@ export function epochPromise(node: string): Element {
     thread.payload["ftm"] = ftm;
     thread.insert(op("ftm.changed"));
     thread.cancel("unredeemed");
-    return { promised: ftm.epoch, ftm };
+    return { ...state, promised: ftm.epoch, ftm };
   };
   /** A takeover that found too few promises leaves behind those that were given. */
   const lookLater = (thread: Thread): void => thread.after("unredeemed", timing.takeoverRetryMs, "epoch.unredeemed");
@@ -87,7 +89,7 @@ export function epochPromise(node: string): Element {
         const ftm = memory.ftm?.node === node && !isAmong(thread.payload["report"] as NodeReport, memory.ftm.epoch) ? null : memory.ftm;
         const next = ftm ? follow(state, thread, ftm) : { ftm };
         if (ftm && compareEpochs(promised, ftm.epoch) > 0) lookLater(thread);
-        return { ...next, promised };
+        return { ...next, promised, spent: memory.promised };
       },
       // It obeys the FTM no more, and the FTM, which it hears, does not know: there has to be another one, above the promise.
       "epoch.unredeemed": (_state, thread) => thread.insert(op("liveness.read"), op("armors.report"), op("epoch.remind")),
@@ -170,6 +172,10 @@ export function epochPromise(node: string): Element {
         const epoch = thread.payload["epoch"] as Epoch;
         if (compareEpochs(epoch, state.promised) < 0) {
           throw new OperationError("stale-epoch", `orders of epoch ${epoch.number} are refused: ${state.promised.number} was promised`);
+        }
+        const install = thread.payload["install"] as InstallOrder | undefined;
+        if (install?.role === "ftm" && state.spent && compareEpochs(epoch, state.spent) <= 0) {
+          throw new OperationError("stale-epoch", `no FTM is started in epoch ${epoch.number}: there may have been one here before the node's state was damaged`);
         }
       },
       "epoch.read": (state, thread) => {

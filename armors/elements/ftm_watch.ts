@@ -11,7 +11,7 @@ import { type Epoch, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { patienceMs } from "../../core/restart_policy.ts";
-import type { NodeRegistration, NodeReport } from "../shapes.ts";
+import { daemonOf, type NodeRegistration, type NodeReport } from "../shapes.ts";
 import type { FtmLocation } from "./epoch_promise.ts";
 import type { LivenessChange } from "./liveness_poll.ts";
 import type { TakeoverRequest } from "./takeover.ts";
@@ -37,6 +37,12 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
   const watch = (thread: Thread<Volatile>, address: string): void => {
     thread.payload["targets"] = [{ id: "ftm", address, suspectMisses: timing.nodeSuspectMisses, failedMisses: timing.heartbeatMisses }];
     thread.insert(op("liveness.watch"));
+  };
+
+  /** Nodes in the table that have not left. */
+  const members = (thread: Thread<Volatile>): string[] => {
+    const entries = Object.entries(thread.payload["table"] as { [key: string]: Data });
+    return entries.filter(([key, value]) => key.startsWith("node:") && !(value as NodeRegistration).left).map(([key]) => key.slice("node:".length));
   };
 
   return element<DataRecord, Volatile>({
@@ -74,6 +80,13 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         // Of another FTM: forgotten first.
         thread.payload["unwatch"] = ["ftm"];
         thread.insert(op("liveness.unwatch"));
+      },
+      // Whom the others hear; what they answer is for `epoch_promise`.
+      "ftm.ask-around": (_state, thread) => {
+        for (const id of members(thread).filter((one) => one !== node.id)) {
+          const ops = [op("epoch.poll", daemonOf(id)), op("takeover.polled", thread.self)];
+          thread.send({ ops, payload: { gone: null, round: "", node: id }, lane: "system", deadlineMs: timing.takeoverRetryMs });
+        }
       },
       "heartbeat.located": (_state, thread) => {
         const { heartbeat = null, dead = [], absent = [], addresses } = thread.payload;
@@ -114,11 +127,9 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
       "ftm.lead-takeover": (_state, thread) => {
         const { ftm, promised } = thread.payload["epochs"] as { ftm: FtmLocation | null; promised: Epoch };
         const { gone, silent } = thread.volatile;
-        const entries = thread.payload["table"] as { [key: string]: Data };
-        const registered = Object.entries(entries).filter(([key]) => key.startsWith("node:")).map(([, value]) => value as NodeRegistration);
-        const nodes = registered.filter(({ left }) => !left).map(({ id }) => id);
+        const nodes = members(thread);
         // The last one to leave goes on alone when it is started again.
-        if (registered.length === 0 && !bootstrap) return;
+        if (!bootstrap && !Object.keys(thread.payload["table"] as object).some((key) => key.startsWith("node:"))) return;
         if (!nodes.includes(node.id)) nodes.push(node.id);
         // It was taken out, and others went on without it: what they have decided since it does not know. They come first, if there still are any.
         const waits = thread.payload["returning"] === true && nodes.length > 1 && thread.nowMs - thread.volatile.startedMs < returnsAloneMs;

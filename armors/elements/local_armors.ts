@@ -114,6 +114,8 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         const before = state[armor];
         if (before && before.incarnation.placement > placement) return;
         const again = before?.incarnation.placement === placement;
+        // It would begin its epoch anew.
+        if (again && armor === "ftm") return;
         const busy = thread.volatile.live[armor]?.state === "running" || thread.volatile.live[armor]?.state === "starting";
         if (again && busy && !before.failed) return;
         // The FTM may not have heard that it went on under a later one, which must not be used again.

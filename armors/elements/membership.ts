@@ -72,7 +72,10 @@ export function membership(self: NodeRegistration): Element {
           lane: "system",
           deadlineMs: repeatMs,
         });
-        if (returning) thread.after("tell", repeatMs, "membership.tell");
+        if (!returning) return;
+        thread.after("tell", repeatMs, "membership.tell");
+        // No FTM looks for a node that has left: the one that it knew may have a successor since.
+        thread.insert(op("table.read"), op("ftm.ask-around"));
       },
       "membership.greeted": (state, thread) => {
         if (state.left !== "returning" || thread.payload["returning"] !== true) return;

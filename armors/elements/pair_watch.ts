@@ -8,7 +8,7 @@
 import { type Element, element } from "../../core/element.ts";
 import type { ArmorId } from "../../core/micro_operation.ts";
 
-/** The host looks and wakes; this element begins it and tells of it. */
+/** The host looks and wakes; this element tells of it. */
 export function pairWatch(node: string): Element {
   return element({
     name: "pair_watch",

@@ -2,8 +2,11 @@
  * Whom a daemon polls as FTM, when it is told of it and of the cluster.
  */
 import { expect, test } from "bun:test";
+import { decode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
+import type { Message } from "../../core/message.ts";
+import { op } from "../../core/micro_operation.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
 import { ftmWatch } from "../../armors/elements/ftm_watch.ts";
@@ -20,6 +23,7 @@ function daemon(table: { [key: string]: Data } = {}, returning = false) {
       "epoch.read": (_state, thread) => void (thread.payload["epochs"] = { ftm: null, promised: { number: 0, node: "" } }),
       "table.read": (_state, thread) => void (thread.payload["table"] = table),
       "membership.read": (_state, thread) => void (thread.payload["returning"] = returning),
+      "ask.make": (_state, thread) => thread.insert(op("table.read"), op("ftm.ask-around")),
       "takeover.begin": (_state, thread) => void led.push(thread.nowMs),
       "liveness.unwatch": () => void polled.push("nobody"),
       "liveness.watch": (_state, thread) => void polled.push(...(thread.payload["targets"] as { address: string }[]).map(({ address }) => address)),
@@ -36,6 +40,12 @@ function daemon(table: { [key: string]: Data } = {}, returning = false) {
       local("ftm.lost", { gone: { number: 1, node: "a" } });
       for (let nowMs = 1_000; nowMs < 30_000 && led.length === 0; nowMs += 100) kernel.step({ kind: "tick" }, nowMs);
       return led[0];
+    },
+    /** What it asks whom about an FTM. */
+    askedAround: () => {
+      const { commits } = kernel.step({ kind: "local", op: "ask.make", payload: {} }, 1_000);
+      const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ peer, body }) => ({ peer, message: decode(body) as Message }));
+      return sent.map(({ peer, message: { ops, payload } }) => `${peer} ${ops[0]!.name} ${String(payload["node"])} ${String(payload["gone"])}`);
     },
     announced: (node: string) => local("ftm.changed", { ftm: { epoch: { number: 2, node }, node }, address: `${node}:1` }),
     located: (address: string) => local("heartbeat.located", { addresses: { a: "a:1", b: address }, heartbeat: "b" }),
@@ -55,6 +65,12 @@ test("the FTM of this node is not polled as a stranger", () => {
   announced("a");
   located("b:1");
   expect(polled).toEqual([]);
+});
+
+test("it asks every other member whom that hears: the FTM that it knew may have a successor which does not look for it", () => {
+  const member = (left: boolean): Data => ({ left });
+  const { askedAround } = daemon({ "app:x": {}, "node:a": member(true), "node:b": member(false), "node:c": member(true), "node:d": member(false) });
+  expect(askedAround()).toEqual(["daemon@b epoch.poll b null", "daemon@d epoch.poll d null"]);
 });
 
 test("a node that was taken out of the cluster looks for those that went on before it acts alone; the last one to leave does not", () => {

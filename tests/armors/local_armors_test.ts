@@ -125,6 +125,18 @@ test("a daemon that begins ends a manager and a heartbeat armor that it does not
   expect(ends("ftm", "heartbeat")).toEqual([]);
 });
 
+test("an FTM that was told to begin twice begins once, also where it has ended meanwhile", () => {
+  const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@b" });
+  const local = (op: string, payload: object): string[] => kernel.step({ kind: "local", op, payload: payload as { [field: string]: Data } }, 1_000).commands.map(({ kind }) => kind);
+  const install = (placement: number): string[] => local("armor.install", { install: { armor: "ftm", role: "ftm", placement, generation, begin: { epoch: placement } } });
+  kernel.step({ kind: "start", payload: {} }, 0);
+  expect(install(2)).toEqual(["armor.spawn"]);
+  expect(install(2)).toEqual([]);
+  local("armor.gone", { armor: "ftm", process: null, cause: "status 1" });
+  expect(install(2)).toEqual([]);
+  expect(install(3)).toEqual(["armor.spawn"]);
+});
+
 test("a node that has left keeps no heartbeat armor for when it is started again", () => {
   const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others], random: seededRandom(1), eventSink: "daemon@b" });
   kernel.step({ kind: "start", payload: {} }, 0);

@@ -22,6 +22,7 @@ function lostDaemon(memory: DataRecord | null, armors: readonly DataRecord[] = [
     handlers: {
       "ftm.changed": (_state, thread) => void followed.push(thread.payload["ftm"] as DataRecord),
       "gateway.peers": () => {},
+      "armors.tell": () => {},
       "armors.report": (_state, thread) => void (thread.payload["report"] = { armors }),
     },
   });
@@ -46,7 +47,7 @@ describe("a daemon that has lost its checkpoint", () => {
 
   test("keeps the promise that was written down a second time, and knows the FTM and the nodes", () => {
     const { kernel, refused } = lostDaemon(memory as unknown as DataRecord);
-    expect(kernel.state("epoch_promise")).toEqual({ promised: memory.promised, ftm: memory.ftm });
+    expect(kernel.state("epoch_promise")).toEqual({ promised: memory.promised, ftm: memory.ftm, spent: memory.promised });
     expect(kernel.state("table_replica")).toMatchObject({ lost: true, "node:a": node("a"), "node:b": node("b") });
     // Of the FTM that it obeyed it takes orders, of one before it none.
     const order = (number: number): unknown => kernel.step({ kind: "local", op: "epoch.guard", payload: { epoch: { number, node: "a" } } }, 2);
@@ -58,17 +59,31 @@ describe("a daemon that has lost its checkpoint", () => {
 
   test("knows no FTM if that ran on its own node: it does not run for it any more", () => {
     const { kernel } = lostDaemon({ ...memory, ftm: { ...memory.ftm, node: "b" } } as unknown as DataRecord);
-    expect(kernel.state("epoch_promise")).toEqual({ promised: memory.promised, ftm: null });
+    expect(kernel.state("epoch_promise")).toEqual({ promised: memory.promised, ftm: null, spent: memory.promised });
   });
 
   test("follows an FTM of its own node that it has installed, though its announcement is among what was lost: nobody would tell that FTM of the new process", () => {
     const own = { ...memory, ftm: { ...memory.ftm, node: "b" } } as unknown as DataRecord;
     const installed = (epoch: number): DataRecord[] => [{ armor: "ftm", generation: { epoch, node: "a", counter: 0 } }];
     const { kernel, followed } = lostDaemon(own, installed(7));
-    expect(kernel.state("epoch_promise")).toEqual({ promised: memory.promised, ftm: { ...memory.ftm, node: "b" } });
+    expect(kernel.state("epoch_promise")).toEqual({ promised: memory.promised, ftm: { ...memory.ftm, node: "b" }, spent: memory.promised });
     expect(followed).toEqual([{ ...memory.ftm, node: "b" }]);
     // One before it does not count.
     expect(lostDaemon(own, installed(6)).kernel.state("epoch_promise")).toMatchObject({ ftm: null });
+  });
+
+  test("starts no FTM in an epoch in which it may have had one: that would begin it anew", () => {
+    const { kernel, refused } = lostDaemon(memory as unknown as DataRecord);
+    const install = (number: number, role: string): unknown => kernel.step({ kind: "local", op: "epoch.guard", payload: { epoch: { number, node: "a" }, install: { armor: role, role } } }, 3);
+    install(7, "execution");
+    install(8, "ftm");
+    expect(refused).toEqual([]);
+    install(7, "ftm");
+    expect(refused).toEqual(["stale-epoch"]);
+    // Also after it has followed that one, elsewhere.
+    kernel.step({ kind: "local", op: "epoch.announce", payload: { ftm: { epoch: { number: 7, node: "a" }, node: "c" } } }, 3);
+    install(7, "ftm");
+    expect(refused).toEqual(["stale-epoch", "stale-epoch"]);
   });
 
   test("promises far above everything it has heard of if nothing was written down", () => {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { executionHost } from "../../armors/host/execution_host.ts";
 import { type PairSystem, watchPair } from "../../armors/host/pair_watch.ts";
 import type { ProgramState } from "../../armors/host/process_table.ts";
+import type { ProgramSystem } from "../../armors/host/program_host.ts";
 
 /** Guard and daemon, and looks at them every half second. */
 class Pair {
@@ -24,8 +26,11 @@ class Pair {
       state: ({ pid }) => this.states[this.pids.indexOf(pid)]!,
       wake: ({ pid }) => void (this.states[this.pids.indexOf(pid)] = "running"),
     };
+    this.system = system;
     this.end = watchPair(system, (which, durationMs) => void this.woken.push([which, durationMs]));
   }
+
+  readonly system: PairSystem;
 
   readonly end: () => void;
 
@@ -85,4 +90,17 @@ describe("watchPair()", () => {
     pair.pass(10_000);
     expect(pair.woken).toEqual([]);
   });
+});
+
+test("an execution armor watches from its start, before the daemon with which it has to register has answered; what it has done it tells then", () => {
+  const pair = new Pair();
+  const told: unknown[] = [];
+  const { command } = executionHost({} as ProgramSystem, pair.system);
+  pair.states.fill("stopped");
+  pair.pass(3_500);
+  expect(pair.states).toEqual(["running", "running"]);
+  command({ kind: "pair.watch", args: { pair: ["guard@a", "daemon@a"] } }, (op, payload) => void told.push([op, payload]));
+  pair.states[0] = "stopped";
+  pair.pass(3_500);
+  expect(told).toEqual(["guard@a", "daemon@a", "guard@a"].map((armor) => ["pair.woken", { armor, durationMs: 3_000 }]));
 });
