@@ -275,18 +275,21 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
   }
 
   function lost(state: State, thread: Local): State | undefined {
-    const { armor, process, cause, failed } = thread.payload as unknown as Payload & {
+    const { armor, process, cause, failed, stopped } = thread.payload as unknown as Payload & {
       armor: ArmorId;
       process: ProcessIdentity;
       cause: string;
       failed?: boolean;
+      stopped?: boolean;
     };
     const kept = state[armor];
     if (!kept || (kept.process && process && kept.process.pid !== process.pid)) return;
     thread.event({ kind: "armor.crashed", subject: armor, node, cause, detectedBy: daemonOf(node) });
     thread.payload["unwatch"] = [armor];
     thread.insert(op("liveness.unwatch"));
-    setLive(thread, armor, { state: "recovering", elements: null, lostAtMs: thread.nowMs });
+    // What is stopped is not slow: the next one does not get longer to register for that.
+    const late = Math.max(0, (thread.volatile.live[armor]?.late ?? 0) - Number(stopped === true));
+    setLive(thread, armor, { state: "recovering", elements: null, lostAtMs: thread.nowMs, late });
     tell(thread);
     const next: Kept = { ...kept, process: null, failed: failed === true };
     // Who is known to be gone is not waited for; an FTM is not started again in its epoch.

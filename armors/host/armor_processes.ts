@@ -72,6 +72,8 @@ export class ArmorProcesses {
   readonly #turns = new Map<string, Promise<void>>();
   /** Armors whose last process ended by its own doing. */
   readonly #ownEnds = new Set<string>();
+  /** Armors that were stopped when they were ended for a hang. */
+  readonly #stopped = new Set<string>();
   #looks = false;
   #ending = false;
 
@@ -149,7 +151,7 @@ export class ArmorProcesses {
   kill(args: DataRecord): void {
     const { armor, process: identity } = args as unknown as { armor: string; process: ProcessIdentity };
     // A signal that stops it may be anybody's, as one that kills it.
-    if (!this.system.isStopped(identity)) this.#ownEnds.add(armor);
+    (this.system.isStopped(identity) ? this.#stopped : this.#ownEnds).add(armor);
     void this.system.killAndConfirm(identity, "SIGKILL", killWithinMs).then(() => {
       const tracked = this.#tracked.get(armor);
       if (!tracked?.child) this.#gone(armor, identity, "killed: hung", false);
@@ -185,7 +187,7 @@ export class ArmorProcesses {
   #gone(armor: string, identity: ProcessIdentity, cause: string, failed: boolean): void {
     if (this.#tracked.get(armor)?.process.pid !== identity.pid) return;
     this.#tracked.delete(armor);
-    this.local("armor.gone", { armor, process: identity, cause, failed });
+    this.local("armor.gone", { armor, process: identity, cause, failed, stopped: this.#stopped.delete(armor) });
   }
 
   #look(): void {

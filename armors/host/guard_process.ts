@@ -71,6 +71,8 @@ class GuardProcess {
   #restarts = 0;
   /** The last daemon ended by its own doing. */
   #ownEnd = false;
+  /** It was stopped when it was ended. */
+  #wasStopped = false;
   #stopping = false;
   #disarm: (() => void) | undefined;
 
@@ -126,7 +128,8 @@ class GuardProcess {
       case "kill-daemon":
         machine.tell("the daemon's main loop does not turn: it is restarted");
         // A signal that stops it may be anybody's, as one that kills it.
-        this.#ownEnd = !this.#daemon || !machine.isStopped(this.#daemon);
+        this.#wasStopped = this.#daemon !== undefined && machine.isStopped(this.#daemon);
+        this.#ownEnd = !this.#wasStopped;
         return void (this.#daemon && machine.killAndConfirm(this.#daemon, "SIGKILL", killWithinMs));
       case "end":
         return this.#end(effect.status);
@@ -136,7 +139,7 @@ class GuardProcess {
   #startDaemon(): void {
     const child = this.machine.startDaemon(this.#restarts++, this.#ownEnd);
     this.#daemon = child.identity;
-    this.#ownEnd = false;
+    [this.#ownEnd, this.#wasStopped] = [false, false];
     child.onExit(({ code, signal }) => {
       this.#ownEnd ||= isOwnEnd(code, signal);
       this.#exited(child.identity, code);
@@ -153,7 +156,7 @@ class GuardProcess {
     if (code === againStatus) [this.#restarts, this.#ownEnd] = [0, false];
     // It may have another cluster from now on: read again.
     this.#identity = { ...this.#identity, cluster: "" };
-    this.#step({ kind: "daemon-exited", hopeless });
+    this.#step({ kind: "daemon-exited", hopeless, stopped: this.#wasStopped });
   }
 
   /** A daemon from before this guard. */

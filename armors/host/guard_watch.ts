@@ -8,6 +8,7 @@
 import process from "node:process";
 import type { Clock } from "../../core/clock.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
+import { patienceMs } from "../../core/restart_policy.ts";
 import { armorEnvironment } from "../environment.ts";
 import { type DetachedProcess, selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
@@ -35,6 +36,8 @@ export interface GuardSystem {
   /** Who holds the guard's lock. */
   holder(): ProcessIdentity | undefined;
   isAlive(identity: ProcessIdentity): boolean;
+  /** By a signal. */
+  isStopped(identity: ProcessIdentity): boolean;
   killAndConfirm(identity: ProcessIdentity, signal: NodeJS.Signals, timeoutMs: number): Promise<boolean>;
   /** @throws If it cannot be started. */
   start(): DetachedProcess;
@@ -55,6 +58,7 @@ export function guardSystem(data: DataDir, flags: readonly string[]): GuardSyste
     clock: systemClock,
     holder: () => holderOf(data.guardLock),
     isAlive,
+    isStopped,
     killAndConfirm,
     start: () =>
       child = spawnDetached({
@@ -86,7 +90,8 @@ export class GuardWatch {
   #goneSinceMs: number | undefined;
   /** A replacement that does not hold the lock yet. */
   #started: Known | undefined;
-  #startWithinMs = startWithinMs;
+  /** Starts in a row that were not over in time. */
+  #late = 0;
   /** It answers nothing. */
   #silent = false;
   #lookEveryMs = 0;
@@ -112,7 +117,7 @@ export class GuardWatch {
   /** It answers again. */
   heard(): void {
     this.#silent = false;
-    this.#startWithinMs = startWithinMs;
+    this.#late = 0;
   }
 
   close(): void {
@@ -176,8 +181,9 @@ export class GuardWatch {
   /** End a guard whose time to start is over. @returns What is known of it now. */
   #endLate(known: Known, cause: string): Known {
     const nowMs = this.system.clock.nowMs();
-    if (nowMs - known.sinceMs < this.#startWithinMs) return known;
-    this.#startWithinMs = Math.min(2 * this.#startWithinMs, startWithinMsMax);
+    if (nowMs - known.sinceMs < patienceMs(startWithinMs, this.#late, startWithinMsMax)) return known;
+    // What is stopped is not slow.
+    if (!this.system.isStopped(known.process)) this.#late += 1;
     this.onEvent("guard.hung", cause);
     void this.system.killAndConfirm(known.process, "SIGKILL", killWithinMs);
     return { ...known, sinceMs: nowMs };

@@ -45,6 +45,23 @@ test("a daemon that answers is left alone", () => {
   expect(killedAtMs(true, Number.POSITIVE_INFINITY)).toBe(Number.POSITIVE_INFINITY);
 });
 
+test("a daemon that is stopped as it starts is not slow: the one after it gets no longer", () => {
+  const guard = new Guard("n1", seededRandom(1));
+  const lifetimesMs: number[] = [];
+  let [nowMs, startedMs] = [0, 0];
+  const take = (effects: readonly GuardEffect[]): void => {
+    for (const { kind } of effects) {
+      if (kind === "start-daemon") startedMs = nowMs;
+      if (kind !== "kill-daemon") continue;
+      lifetimesMs.push(nowMs - startedMs);
+      take(guard.step({ kind: "daemon-exited", hopeless: false, stopped: lifetimesMs.length !== 3 }, nowMs));
+    }
+  };
+  take(guard.step({ kind: "start", daemonLives: false }, nowMs));
+  while (lifetimesMs.length < 6) take(guard.step({ kind: "tick" }, nowMs = guard.wakeAtMs));
+  expect(lifetimesMs.map((lifeMs) => Math.floor(lifeMs / 5_000) * 5_000)).toEqual([5_000, 5_000, 5_000, 10_000, 10_000, 10_000]);
+});
+
 test("a daemon that needs longer than that to start gets it in the end, and the next one no less than at first", () => {
   const guard = new Guard("n1", seededRandom(1));
   const lifetimesMs: number[] = [];
@@ -56,7 +73,7 @@ test("a daemon that needs longer than that to start gets it in the end, and the 
       if (effect.kind === "start-daemon") startedMs = nowMs;
       if (effect.kind === "kill-daemon") {
         lifetimesMs.push(nowMs - startedMs);
-        take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs));
+        take(guard.step({ kind: "daemon-exited", hopeless: false, stopped: false }, nowMs));
       }
       if (effect.kind !== "ask-daemon" || nowMs - startedMs < slowMs) continue;
       take(guard.step({ kind: "answered", from: "daemon@n1", nonce: effect.nonce, progress: 1, epoch: 1, next: "" }, nowMs));
@@ -69,7 +86,7 @@ test("a daemon that needs longer than that to start gets it in the end, and the 
   until(120_000);
   expect(lifetimesMs.map((lifeMs) => Math.floor(lifeMs / 5_000) * 5_000)).toEqual([5_000, 10_000]);
   slowMs = Number.POSITIVE_INFINITY;
-  take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs));
+  take(guard.step({ kind: "daemon-exited", hopeless: false, stopped: false }, nowMs));
   until(1_000_000);
   expect(lifetimesMs.slice(2, 4).map((lifeMs) => Math.floor(lifeMs / 5_000) * 5_000)).toEqual([5_000, 10_000]);
   expect(Math.max(...lifetimesMs)).toBeLessThanOrEqual(41_000);
@@ -92,13 +109,13 @@ test("a daemon that hangs after a long life is replaced at once, whatever came b
   take(guard.step({ kind: "start", daemonLives: false }, nowMs));
   for (let starts = 1; starts <= 4; starts++) {
     tickUntil(() => done.length === starts);
-    if (starts < 4) take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs += 10));
+    if (starts < 4) take(guard.step({ kind: "daemon-exited", hopeless: false, stopped: false }, nowMs += 10));
   }
   const livedMs = nowMs + 20_000;
   tickUntil(() => nowMs > livedMs);
   answers = false;
   tickUntil(() => done.length === 5);
-  take(guard.step({ kind: "daemon-exited", hopeless: false }, nowMs += 5));
+  take(guard.step({ kind: "daemon-exited", hopeless: false, stopped: false }, nowMs += 5));
   expect(done.slice(4)).toEqual([`kill-daemon ${nowMs - 5}`, `start-daemon ${nowMs}`]);
 });
 

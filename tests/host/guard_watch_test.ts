@@ -14,6 +14,8 @@ class Machine {
   readonly starts: number[] = [];
   readonly events: string[] = [];
   readonly living = new Map<number, { readonly identity: ProcessIdentity; readonly lockedAtMs: number | undefined }>();
+  /** All guards are stopped by a signal. */
+  stopped = false;
   /** It tells a guard's end. */
   tells = false;
   looks = 0;
@@ -39,6 +41,7 @@ class Machine {
       clock,
       holder: () => [...this.living.values()].find(({ lockedAtMs = Number.POSITIVE_INFINITY }) => lockedAtMs <= this.nowMs)?.identity,
       isAlive: ({ pid }) => (this.looks++, this.living.has(pid)),
+      isStopped: () => this.stopped,
       killAndConfirm: ({ pid }) => Promise.resolve(this.living.delete(pid)),
       start: () => {
         this.starts.push(this.nowMs);
@@ -122,6 +125,14 @@ test("a replacement that hangs before it has the lock is ended; each gets twice 
   machine.lockAfterMs = 20_000;
   machine.run(120_000);
   expect(machine.events.at(-1)).toBe("guard.recovered");
+});
+
+test("a replacement that is stopped is not slow: the one after it gets no longer", () => {
+  const machine = new Machine();
+  [machine.lockAfterMs, machine.stopped] = [undefined, true];
+  machine.kill();
+  machine.run(9_000);
+  expect(pauses(machine).map((ms) => Math.round(ms / 1_000))).toEqual([2, 2, 2, 2]);
 });
 
 test("a replacement that has the lock and never answers is ended too", () => {

@@ -121,4 +121,8 @@ export const scenarios: readonly Scenario[] = [
   { seed: 153145, pause: 100, found: "a heartbeat armor on one of two nodes led by the other's promise alone; after a power cut the daemon of its own node, which had not heard of that, came to the same epoch" },
   { seed: 161594, pause: 100, found: "an FTM ordered its list on a node that came back before it had taken in that node's table: what was submitted there while they were apart was ended and begun anew; see tests/armors/placement_test.ts" },
   { seed: 161733, pause: 100, found: "nothing in the armors: enough nodes had synced a table, and one copy of it rotted before something was ordered by it" },
+  { seed: 170441, pause: 100, found: "a daemon lost its state just after an FTM had begun on its node, and started it once more in the same epoch, which it began anew" },
+  { seed: 260211, found: "a node that had left was started again while the frames of dead FTMs still reached it; it took one of them for the FTM, whose successor on another node does not look for a node that has left" },
+  { seed: 170573, pause: 100, found: "a daemon was stopped before the execution armor had registered with it, and then the guard: that armor would have woken both, and did not look before it had registered" },
+  { seed: 260517, found: "a daemon that was stopped again and again as it started was taken for slow, and the last time left stopped for 20 s" },
 ];
