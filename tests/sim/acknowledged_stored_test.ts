@@ -6,6 +6,7 @@ import type { Effects } from "../../core/effects.ts";
 import type { KernelEvent } from "../../core/kernel_event.ts";
 import { daemonOf } from "../../armors/shapes.ts";
 import { acknowledgedStored } from "./checkers/acknowledged_stored.ts";
+import { storeOf } from "./store_double.ts";
 import type { Handling, Life } from "./checkers/checker.ts";
 
 const version = { epoch: { number: 1, node: "a" }, sequence: 2 };
@@ -23,7 +24,7 @@ function acknowledge(nodes: string, left: string, stored: string, next = 0, trie
   const checker = acknowledgedStored(() => void (failures += 1));
   const registered = new Map([...nodes].map((id) => [id, { id, state: "alive" }]));
   const life = (armor: string, id: string, generation = version.epoch): Life =>
-    ({ node: { id, name: id }, store: { reached: 1, process: { alive: true } }, kernel: { armor, generation: { epoch: generation.number, node: generation.node }, snapshot: () => ({ commit: 0 }), volatile: () => ({ nodes: registered }) } }) as unknown as Life;
+    ({ node: { id, name: id }, store: storeOf(1), kernel: { armor, generation: { epoch: generation.number, node: generation.node }, snapshot: () => ({ commit: 0 }), volatile: () => ({ nodes: registered }) } }) as unknown as Life;
   const step = (of: Life, commit: object): void => checker.stepped!(of, { kind: "tick" } as KernelEvent, { commits: [commit] } as unknown as Effects);
   for (const id of nodes) {
     const daemon = life(daemonOf(id), id);

@@ -4,18 +4,19 @@ import { daemonOf } from "../../armors/shapes.ts";
 import type { Effects } from "../../core/effects.ts";
 import type { Life } from "./checkers/checker.ts";
 import { TableCopies } from "./checkers/table_copies.ts";
+import { storeOf } from "./store_double.ts";
 
 const version = { epoch: { number: 1, node: "a" }, sequence: 9 };
 
 /** A life of the daemon of node `a`, which goes on from a commit. */
-function daemon(restored: number, reached: number, alive = true): Life {
-  return { node: { id: "a", name: "a" }, store: { reached, process: { alive } }, kernel: { armor: daemonOf("a"), snapshot: () => ({ commit: restored }) } } as unknown as Life;
+function daemon(restored: number, reached: number, files: Parameters<typeof storeOf>[1] = "whole"): Life {
+  return { node: { id: "a", name: "a" }, store: storeOf(reached, files), kernel: { armor: daemonOf("a"), snapshot: () => ({ commit: restored }) } } as unknown as Life;
 }
 
 /** @returns Whether the version is held stored after it was written in a life that has `reached` a commit. */
-function stored(reached: number, alive = true, next?: Life): boolean {
+function stored(reached: number, files: Parameters<typeof storeOf>[1] = "whole", next?: Life): boolean {
   const copies = new TableCopies();
-  const life = daemon(0, reached, alive);
+  const life = daemon(0, reached, files);
   copies.made(life);
   copies.stepped(life, { commits: [{ commit: 1, set: { table_replica: { version } } }] } as unknown as Effects);
   if (next) copies.made(next);
@@ -27,9 +28,9 @@ test("what is synced is stored, and what is only written is not", () => {
 });
 
 test("what was synced and has rotted away since was stored all the same", () => {
-  expect([stored(1, true, daemon(0, 0)), stored(0, true, daemon(0, 0))]).toEqual([true, false]);
+  expect([stored(1, "whole", daemon(0, 0)), stored(0, "whole", daemon(0, 0))]).toEqual([true, false]);
 });
 
-test("of a node without power nothing is unsynced: that says nothing", () => {
-  expect(stored(1, false)).toBe(false);
+test("of a node without power, and of damaged files, nothing is unsynced: that says nothing", () => {
+  expect([stored(1, "cut"), stored(1, "damaged")]).toEqual([false, false]);
 });

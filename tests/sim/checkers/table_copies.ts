@@ -49,11 +49,12 @@ export class TableCopies {
     }
   }
 
-  /** While its process lives: after a power cut nothing of what is left is unsynced. */
+  /** Not after a power cut, nor with damaged files: of what is left there nothing is unsynced. */
   #sync(daemon: string): void {
     const copy = this.#copies.get(daemon);
-    if (!copy?.life.store?.process.alive) return;
-    const { reached } = copy.life.store;
+    if (!copy?.life.store) return;
+    const { reached, disk, process: { machine, identity } } = copy.life.store;
+    if (!machine.on || machine.bootId !== identity.bootId || disk.altered.has(daemon)) return;
     const last = copy.stored.findLast((one) => one.commit <= reached)?.version;
     const before = this.#synced.get(daemon);
     if (last && (!before || isAtLeast(last, before))) this.#synced.set(daemon, last);

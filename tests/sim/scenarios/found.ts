@@ -125,4 +125,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 260211, found: "a node that had left was started again while the frames of dead FTMs still reached it; it took one of them for the FTM, whose successor on another node does not look for a node that has left" },
   { seed: 170573, pause: 100, found: "a daemon was stopped before the execution armor had registered with it, and then the guard: that armor would have woken both, and did not look before it had registered" },
   { seed: 260517, found: "a daemon that was stopped again and again as it started was taken for slow, and the last time left stopped for 20 s" },
+  { seed: 171254, pause: 100, found: "nothing in the armors: a daemon had synced a table and ended before the FTM had its answer; the checker counted only those that lived then" },
 ];
