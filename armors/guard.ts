@@ -9,7 +9,7 @@
 import { type DetectorOptions, freshWatch, heard, liveness, nextAsk, type Watch } from "../core/failure_detector.ts";
 import { restartDefaults, timing } from "../core/limits.ts";
 import type { RandomSource } from "../core/random.ts";
-import { decideRestart, noRestarts, patienceMs, type RestartHistory } from "../core/restart_policy.ts";
+import { decideRestart, late, type Lateness, noRestarts, patienceMs, punctual, type RestartHistory } from "../core/restart_policy.ts";
 import { nextTogetherMs } from "../core/timers.ts";
 
 /** What happens to a guard. Paths are opaque: where an answer has to go. */
@@ -20,7 +20,7 @@ export type GuardEvent =
   | { readonly kind: "asked"; readonly from: string; readonly to: string; readonly nonce: string; readonly path: string }
   /** A local armor has answered. */
   | { readonly kind: "answered"; readonly from: string; readonly nonce: string; readonly progress: number; readonly epoch: number; readonly next: string }
-  /** `stopped`: by a signal, when it was ended. What is stopped is not slow: the next one does not get longer to start for that. */
+  /** `stopped`: by a signal, when it was ended. */
   | { readonly kind: "daemon-exited"; readonly hopeless: boolean; readonly stopped: boolean };
 
 /** What the host has to do. */
@@ -53,8 +53,9 @@ export class Guard {
   #judgedFromMs = 0;
   /** The daemon was there before this guard: it has had its time to start. */
   #adopted = false;
-  /** Starts in a row that were not answered in time. */
-  #late = 0;
+  /** Starts that were not answered in time; the last one too, if it is to be ended for that. */
+  #late: Lateness = punctual;
+  #lateNow = false;
   #restartAtMs: number | undefined;
   #turnAtMs: number | undefined;
   #ended = false;
@@ -89,7 +90,8 @@ export class Guard {
           this.#ended = true;
           return [{ kind: "end", status: 1 }];
         }
-        if (event.stopped) this.#late = Math.max(0, this.#late - 1);
+        if (this.#lateNow) this.#late = late(this.#late, event.stopped);
+        this.#lateNow = false;
         return this.#restart(nowMs);
     }
   }
@@ -108,8 +110,8 @@ export class Guard {
     const effects = this.#ask(lateMs);
     if (liveness(this.#watch, detector) === "suspect") this.#dueAtMs = nowMs + timing.localHurryMs;
     const unheard = !this.#adopted && this.#watch.heardAtMs === undefined;
-    if (unheard && nowMs - this.#judgedFromMs < patienceMs(startWithinMs, this.#late, startWithinMsMax) || liveness(this.#watch, detector) !== "failed") return effects;
-    if (unheard) this.#late += 1;
+    if (unheard && nowMs - this.#judgedFromMs < patienceMs(startWithinMs, this.#late.inRow, startWithinMsMax) || liveness(this.#watch, detector) !== "failed") return effects;
+    this.#lateNow = unheard;
     this.#watch = freshWatch;
     this.#judgedFromMs = nowMs;
     return [{ kind: "kill-daemon" }];
@@ -147,7 +149,7 @@ export class Guard {
       this.#watch = watch;
       this.#next = next;
       this.#turnAtMs = nowMs;
-      this.#late = 0;
+      this.#late = punctual;
     }
     return [];
   }

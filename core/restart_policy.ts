@@ -67,6 +67,29 @@ export function decideRestart(
   };
 }
 
+/** Starts in a row that took too long. `excused`: the last one was, and did not count. */
+export type Lateness = { readonly inRow: number; readonly excused: boolean };
+
+/** None took too long. */
+export const punctual: Lateness = { inRow: 0, excused: false };
+
+/**
+ * One more start has taken too long. What was stopped by a signal was not slow,
+ * which excuses it; but not twice in a row, for there are machines that are
+ * slowed down by such signals.
+ *
+ * @example
+ * ```ts
+ * import { late, patienceMs, punctual } from "./restart_policy.ts";
+ * import { invariant } from "./invariant.ts";
+ * const after = late(late(punctual, true), true);
+ * invariant(patienceMs(5_000, after.inRow, 40_000) === 10_000, "the second does count");
+ * ```
+ */
+export function late({ inRow, excused }: Lateness, stopped: boolean): Lateness {
+  return stopped && !excused ? { inRow, excused: true } : { inRow: inRow + 1, excused: false };
+}
+
 /**
  * How long the next try may take: twice as long as the one before, which took too
  * long. So on a slow or busy machine some try does succeed.

@@ -9,6 +9,7 @@ import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { compareEpochs, epochZero } from "../../core/generation.ts";
 import { timing } from "../../core/limits.ts";
+import { type Failure, opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
 import { type ApplicationEntry, type Completion, daemonOf, type InstanceReport, type NodeRegistration, type NodeState, quorum, type TableCopy, type TableVersion } from "../shapes.ts";
 import { changeApplication } from "./application_change.ts";
@@ -47,6 +48,7 @@ type Volatile = {
 type Table = Thread<Volatile>;
 
 const commitWithinMs = timing.operatorDeadlineMs - 500;
+const failedAgainMs = 2_000;
 /** Of more states that enough nodes may not have yet the newest is kept in the place of the last. */
 const unsettledMax = 64;
 
@@ -242,7 +244,16 @@ export function applicationTable(node: string): Element {
         thread.setVolatile({ ...thread.volatile, stored, sent });
         spread(state, thread, [id]);
       },
-      "table.again": (state, thread) => spread(state, thread, [thread.payload["id"] as string]),
+      // It would not be sent to that node again before the next change.
+      [opFailed]: (_state, thread) => {
+        const { code } = thread.payload["failure"] as Failure;
+        const { node: id, store } = (thread.payload["message"] as unknown as { payload: DataRecord }).payload;
+        if (store === undefined || code === "stale-epoch") return;
+        const { [String(id)]: _sent, ...sent } = thread.volatile.sent;
+        thread.setVolatile({ ...thread.volatile, sent });
+        thread.after(`again ${String(id)}`, failedAgainMs, "table.again", { id: String(id) });
+      },
+      "table.again": (state, thread) => spread(state, thread, registered(state, node).filter((id) => id === thread.payload["id"])),
       "table.settle-now": (_state, thread) => thread.insert(op("nodes.read"), op("table.settle")),
       "table.settle": (_state, thread) => {
         const { waiting, unsettled, stored } = thread.volatile;

@@ -120,15 +120,22 @@ export function epochPromise(node: string): Element {
       "takeover.polled": (state, thread) => {
         const vote = thread.payload["vote"] as unknown as Vote;
         if (vote.promised || vote.because !== "hears-ftm" || !vote.ftm) return;
-        const known = state.ftm?.epoch ?? epochZero;
-        if (compareEpochs(vote.ftm.epoch, known) <= 0) return;
+        const newer = compareEpochs(vote.ftm.epoch, state.ftm?.epoch ?? epochZero);
+        const askedAround = thread.payload["round"] === "";
+        if (askedAround && vote.address === null) return;
+        if (askedAround && newer === 0 && vote.ftm.node !== node) {
+          thread.command({ kind: "routes.nodes", args: { nodes: { [vote.ftm.node]: vote.address } } });
+          thread.payload["address"] = vote.address;
+          return thread.insert(op("ftm.located"));
+        }
+        if (newer <= 0) return;
         if (compareEpochs(vote.ftm.epoch, state.promised) < 0) {
           // Promised before this daemon, which may have been out of the cluster, heard of it: it cannot obey that one, and says so.
           if (vote.address === null) return;
           const { node: at, epoch } = vote.ftm;
           thread.command({ kind: "routes.nodes", args: { nodes: { [at]: vote.address } } });
           thread.command({ kind: "routes.armors", args: { armors: { ftm: at }, ftm: ftmGeneration(epoch) } });
-          thread.send({ ops: [op("epoch.announced", "ftm")], payload: { promised: state.promised }, lane: "system", deadlineMs: timing.takeoverRetryMs });
+          thread.send({ ops: [op("epoch.announced", "ftm")], payload: { promised: state.promised, promiser: node }, lane: "system", deadlineMs: timing.takeoverRetryMs });
           return;
         }
         thread.payload["address"] = vote.address;
@@ -167,6 +174,11 @@ export function epochPromise(node: string): Element {
           return;
         }
         return follow(state, thread, ftm);
+      },
+      // By the FTM here, before it ends: somebody has promised that epoch who will not be asked when its successor is elected.
+      "epoch.raise": (state, thread) => {
+        const promised = thread.payload["promised"] as Epoch;
+        return compareEpochs(promised, state.promised) > 0 ? { ...state, promised } : undefined;
       },
       "epoch.guard": (state, thread) => {
         const epoch = thread.payload["epoch"] as Epoch;

@@ -39,11 +39,9 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
     thread.insert(op("liveness.watch"));
   };
 
-  /** Nodes in the table that have not left. */
-  const members = (thread: Thread<Volatile>): string[] => {
-    const entries = Object.entries(thread.payload["table"] as { [key: string]: Data });
-    return entries.filter(([key, value]) => key.startsWith("node:") && !(value as NodeRegistration).left).map(([key]) => key.slice("node:".length));
-  };
+  /** Nodes in the table. */
+  const registered = (thread: Thread<Volatile>): NodeRegistration[] =>
+    Object.entries(thread.payload["table"] as { [key: string]: Data }).filter(([key]) => key.startsWith("node:")).map(([, value]) => value as NodeRegistration);
 
   return element<DataRecord, Volatile>({
     name: "ftm_watch",
@@ -81,12 +79,16 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
         thread.payload["unwatch"] = ["ftm"];
         thread.insert(op("liveness.unwatch"));
       },
-      // Whom the others hear; what they answer is for `epoch_promise`.
+      // Whom the others hear, also those that had left: they may be back. What they answer is for `epoch_promise`.
       "ftm.ask-around": (_state, thread) => {
-        for (const id of members(thread).filter((one) => one !== node.id)) {
+        for (const { id } of registered(thread).filter((one) => one.id !== node.id && one.replaced !== true)) {
           const ops = [op("epoch.poll", daemonOf(id)), op("takeover.polled", thread.self)];
           thread.send({ ops, payload: { gone: null, round: "", node: id }, lane: "system", deadlineMs: timing.takeoverRetryMs });
         }
+      },
+      // It is known, and others hear it under this address.
+      "ftm.located": (_state, thread) => {
+        if (thread.volatile.ftm !== null && thread.volatile.ftm !== node.id) watch(thread, thread.payload["address"] as string);
       },
       "heartbeat.located": (_state, thread) => {
         const { heartbeat = null, dead = [], absent = [], addresses } = thread.payload;
@@ -127,9 +129,10 @@ export function ftmWatch(node: { readonly id: string; readonly name: string; rea
       "ftm.lead-takeover": (_state, thread) => {
         const { ftm, promised } = thread.payload["epochs"] as { ftm: FtmLocation | null; promised: Epoch };
         const { gone, silent } = thread.volatile;
-        const nodes = members(thread);
+        const known = registered(thread);
+        const nodes = known.filter(({ left }) => !left).map(({ id }) => id);
         // The last one to leave goes on alone when it is started again.
-        if (!bootstrap && !Object.keys(thread.payload["table"] as object).some((key) => key.startsWith("node:"))) return;
+        if (known.length === 0 && !bootstrap) return;
         if (!nodes.includes(node.id)) nodes.push(node.id);
         // It was taken out, and others went on without it: what they have decided since it does not know. They come first, if there still are any.
         const waits = thread.payload["returning"] === true && nodes.length > 1 && thread.nowMs - thread.volatile.startedMs < returnsAloneMs;

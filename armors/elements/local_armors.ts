@@ -13,7 +13,7 @@ import { timing } from "../../core/limits.ts";
 import { type ArmorId, op } from "../../core/micro_operation.ts";
 import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import { patienceMs } from "../../core/restart_policy.ts";
+import { late, type Lateness, patienceMs, punctual } from "../../core/restart_policy.ts";
 import type { ArmorReport, ArmorState, Incarnation, LocalArmor, NodeReport, Role } from "../shapes.ts";
 import { daemonOf } from "../shapes.ts";
 import { wrongArmors } from "./state_checks.ts";
@@ -33,13 +33,13 @@ export type InstallOrder = {
 
 type Kept = LocalArmor & { readonly begin: DataRecord | null };
 type State = { readonly [armor: ArmorId]: Kept };
-/** `late`: starts in a row that did not register in time. */
-type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly lostAtMs: number | undefined; readonly late: number };
+/** `late`: starts that did not register in time; `lateNow`: the last one, which is being ended for that. */
+type Live = { readonly state: ArmorState; readonly elements: DataRecord[] | null; readonly lostAtMs: number | undefined; readonly late: Lateness; readonly lateNow: boolean };
 /** `self` is the daemon's own entry, as its host describes it; `full`: the node's disk is. */
 type Volatile = { readonly live: { readonly [armor: ArmorId]: Live }; readonly self: ArmorReport | null; readonly full: boolean };
 type Local = Thread<Volatile>;
 
-const unseen: Live = { state: "starting", elements: null, lostAtMs: undefined, late: 0 };
+const unseen: Live = { state: "starting", elements: null, lostAtMs: undefined, late: punctual, lateNow: false };
 
 /** How long the FTM may take to order a reinstallation before the daemon does it alone. */
 const orderWithinMs = 300;
@@ -52,7 +52,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
   };
 
   const awaitRegistration = (thread: Local, armor: ArmorId): void => {
-    const withinMs = patienceMs(timing.registerWithinMs, thread.volatile.live[armor]?.late ?? 0, timing.registerWithinMsMax);
+    const withinMs = patienceMs(timing.registerWithinMs, (thread.volatile.live[armor] ?? unseen).late.inRow, timing.registerWithinMsMax);
     thread.after(`register ${armor}`, withinMs, "armor.register-late", { armor, withinMs, dueMs: thread.nowMs + withinMs });
   };
 
@@ -157,7 +157,7 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         if (!kept) return;
         const before = thread.volatile.live[armor];
         thread.cancel(`register ${armor}`);
-        setLive(thread, armor, { state: "running", elements, lostAtMs: undefined, late: 0 });
+        setLive(thread, armor, { state: "running", elements, lostAtMs: undefined, late: punctual, lateNow: false });
         if (before?.lostAtMs !== undefined) {
           thread.event({ kind: "armor.recovered", subject: armor, node, durationMs: thread.nowMs - before.lostAtMs });
         }
@@ -212,10 +212,12 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
           return lost(state, thread);
         }
         thread.event({ kind: "armor.hung", subject: armor, node, cause: "did not register", detectedBy: thread.self });
-        setLive(thread, armor, { late: (thread.volatile.live[armor]?.late ?? 0) + 1 });
-        if (kept.process) thread.command({ kind: "process.kill", args: { armor, process: kept.process } });
-        else return { ...state, [armor]: restart(thread, kept) };
-        return;
+        if (kept.process) {
+          setLive(thread, armor, { lateNow: true });
+          return void thread.command({ kind: "process.kill", args: { armor, process: kept.process } });
+        }
+        setLive(thread, armor, { late: late((thread.volatile.live[armor] ?? unseen).late, false) });
+        return { ...state, [armor]: restart(thread, kept) };
       },
       "liveness.changed": (state, thread) => {
         for (const { id, liveness, silentMs } of thread.payload["changes"] as { id: string; liveness: string; silentMs: number }[]) {
@@ -287,9 +289,9 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
     thread.event({ kind: "armor.crashed", subject: armor, node, cause, detectedBy: daemonOf(node) });
     thread.payload["unwatch"] = [armor];
     thread.insert(op("liveness.unwatch"));
-    // What is stopped is not slow: the next one does not get longer to register for that.
-    const late = Math.max(0, (thread.volatile.live[armor]?.late ?? 0) - Number(stopped === true));
-    setLive(thread, armor, { state: "recovering", elements: null, lostAtMs: thread.nowMs, late });
+    const before = thread.volatile.live[armor] ?? unseen;
+    const lateness = before.lateNow ? late(before.late, stopped === true) : before.late;
+    setLive(thread, armor, { state: "recovering", elements: null, lostAtMs: thread.nowMs, late: lateness, lateNow: false });
     tell(thread);
     const next: Kept = { ...kept, process: null, failed: failed === true };
     // Who is known to be gone is not waited for; an FTM is not started again in its epoch.

@@ -43,7 +43,8 @@ export function ownArmors(table: { readonly [key: string]: Data }): OwnArmorEntr
 export function planOwnArmors({ nodes, armors, table, takenIn, lastNode }: OwnSituation): OwnPlan {
   const wanted = ownArmors(table);
   const ids = new Set(wanted.map(({ id }) => id));
-  const remove = armors.filter(({ role, armor, node }) => role === "own" && !ids.has(armor) && takenIn.includes(node));
+  const replaced = nodes.filter((node) => node.replaced).map(({ id }) => id);
+  const remove = armors.filter(({ role, armor, node }) => role === "own" && !ids.has(armor) && [...takenIn, ...replaced].includes(node));
   const usable = nodes.filter(({ state, reported }) => state === "alive" && reported);
   const certain = hasMajority(nodes) && nodes.every(({ state, reported }) => reported || state === "failed" || state === "left");
   const load = new Map(usable.map(({ id }) => [id, armors.filter(({ role, node }) => role === "own" && node === id).length]));

@@ -140,8 +140,9 @@ function decide(thread: Placing): void {
   // A suspect node may still be reached, straight or over another one.
   const reachable = nodes.filter(({ id, state }) => takenIn.has(id) && (state === "alive" || (state === "suspect" && reports.has(id))));
   for (const { id } of reachable) order(thread, id, wanted.filter((one) => one.node === id).map(({ order: one }) => one));
-  for (const { id } of draining) {
-    if (!takenIn.has(id)) continue;
+  for (const { id, replaced } of draining) {
+    // What a node has whose name was given away is taken in no more.
+    if (!takenIn.has(id) && !replaced) continue;
     // The old copies end when the new ones run, or have been tried everywhere.
     const staying = wanted.filter((one) => one.node === id).map(({ order: one }) => one);
     const awaited = (one: Wanted): boolean => !isUp(thread, one) && alive.some((node) => objection(thread, one.order, one.order.id, node.id) === 0);

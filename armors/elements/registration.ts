@@ -177,10 +177,15 @@ export function registration(self: string): Element {
       },
       // A daemon has promised a higher epoch: this FTM is over, and its successor starts above that.
       "epoch.announced": (_state, thread) => {
-        const promised = thread.payload["promised"] as Epoch | undefined;
-        if (promised && compareEpochs(promised, thread.volatile.epoch) > 0) {
-          thread.command({ kind: "exit", args: { text: `epoch ${promised.number} has been promised` } });
-        }
+        const { promised, promiser } = thread.payload as { promised?: Epoch; promiser?: string };
+        if (!promised || compareEpochs(promised, thread.volatile.epoch) <= 0) return;
+        const isMember = promiser === undefined || (thread.volatile.nodes.get(promiser)?.state ?? "left") !== "left";
+        if (isMember) return thread.insert(op("epoch.over"));
+        // Nobody will ask that node before the successor begins.
+        thread.send({ ops: [op("epoch.raise", daemonOf(self)), op("epoch.over", thread.self)], payload: { promised }, lane: "system" });
+      },
+      "epoch.over": (_state, thread) => {
+        thread.command({ kind: "exit", args: { text: `epoch ${(thread.payload["promised"] as Epoch).number} has been promised` } });
       },
       // A daemon that lost a part of its state promises more than it may have promised before: it says how much.
       [opFailed]: (_state, thread) => {

@@ -94,7 +94,7 @@ export class ArmorProcesses {
       reset: boolean;
     };
     const before = this.#tracked.get(armor)?.process ?? old;
-    this.#tracked.delete(armor);
+    this.#forget(armor);
     await this.#endOlder(role, armor, before);
     if (this.#ending) return;
     const options = ["--incarnation", `${incarnation.placement}.${incarnation.restart}`, "--epoch", generationText(generation)];
@@ -163,7 +163,7 @@ export class ArmorProcesses {
     const { armor, process: identity, forget = false, role } = args as unknown as { armor: string; process: ProcessIdentity | null; forget?: boolean; role?: Role };
     return this.#inTurn(armor, async () => {
       const before = this.#tracked.get(armor)?.process ?? identity ?? (role && this.system.find(role, armor));
-      this.#tracked.delete(armor);
+      this.#forget(armor);
       if (before) await this.system.killAndConfirm(before, "SIGKILL", killWithinMs);
       if (forget) this.system.forget(armor);
     });
@@ -188,6 +188,12 @@ export class ArmorProcesses {
     if (this.#tracked.get(armor)?.process.pid !== identity.pid) return;
     this.#tracked.delete(armor);
     this.local("armor.gone", { armor, process: identity, cause, failed, stopped: this.#stopped.delete(armor) });
+  }
+
+  /** Its end is reported no more. */
+  #forget(armor: string): void {
+    this.#tracked.delete(armor);
+    this.#stopped.delete(armor);
   }
 
   #look(): void {

@@ -8,7 +8,7 @@
 import process from "node:process";
 import type { Clock } from "../../core/clock.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import { patienceMs } from "../../core/restart_policy.ts";
+import { late, type Lateness, patienceMs, punctual } from "../../core/restart_policy.ts";
 import { armorEnvironment } from "../environment.ts";
 import { type DetachedProcess, selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
@@ -90,8 +90,8 @@ export class GuardWatch {
   #goneSinceMs: number | undefined;
   /** A replacement that does not hold the lock yet. */
   #started: Known | undefined;
-  /** Starts in a row that were not over in time. */
-  #late = 0;
+  /** Starts that were not over in time. */
+  #late: Lateness = punctual;
   /** It answers nothing. */
   #silent = false;
   #lookEveryMs = 0;
@@ -117,7 +117,7 @@ export class GuardWatch {
   /** It answers again. */
   heard(): void {
     this.#silent = false;
-    this.#late = 0;
+    this.#late = punctual;
   }
 
   close(): void {
@@ -181,9 +181,8 @@ export class GuardWatch {
   /** End a guard whose time to start is over. @returns What is known of it now. */
   #endLate(known: Known, cause: string): Known {
     const nowMs = this.system.clock.nowMs();
-    if (nowMs - known.sinceMs < patienceMs(startWithinMs, this.#late, startWithinMsMax)) return known;
-    // What is stopped is not slow.
-    if (!this.system.isStopped(known.process)) this.#late += 1;
+    if (nowMs - known.sinceMs < patienceMs(startWithinMs, this.#late.inRow, startWithinMsMax)) return known;
+    this.#late = late(this.#late, this.system.isStopped(known.process));
     this.onEvent("guard.hung", cause);
     void this.system.killAndConfirm(known.process, "SIGKILL", killWithinMs);
     return { ...known, sinceMs: nowMs };

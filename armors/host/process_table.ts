@@ -106,18 +106,23 @@ export function findByArguments(test: (args: readonly string[]) => boolean): num
 
 /** Processes of Armor with one of these roles and this data folder, as their arguments say. @param own Where the role is `own`: this armor's. */
 export function findArmorProcesses(roles: readonly string[], dataDir: string, own?: string): number[] {
-  return findByArguments((args) => {
-    const value = (flag: string): string | undefined => (args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined);
-    return roles.includes(value("--role") ?? "") && value("--data-dir") === dataDir && (own === undefined || value("--armor") === own);
-  });
+  return findByArguments((args) =>
+    roles.includes(valueOf(args, "--role") ?? "") && valueOf(args, "--data-dir") === dataDir && (own === undefined || valueOf(args, "--armor") === own)
+  );
 }
 
 /** Everything of Armor on this data folder, shims too. A command such as `armor logs --data-dir DIR` has no role, and is the operator's. */
 export function findNodeProcesses(dataDir: string): number[] {
   return findByArguments((args) => {
-    const at = args.indexOf("--data-dir");
-    return at >= 0 && args[at + 1] === dataDir && (args.includes("--role") || args.slice(0, 2).join(" ") === "/bin/sh -s");
+    const isOurs = valueOf(args, "--role") !== undefined || args.slice(0, 2).join(" ") === "/bin/sh -s";
+    return isOurs && valueOf(args, "--data-dir") === dataDir;
   });
+}
+
+/** Of a flag, as `--flag value` or `--flag=value`. */
+function valueOf(args: readonly string[], flag: string): string | undefined {
+  const at = args.findIndex((one) => one === flag || one.startsWith(`${flag}=`));
+  return at < 0 ? undefined : args[at] === flag ? args[at + 1] : args[at]!.slice(flag.length + 1);
 }
 
 /** @returns The arguments of a process; empty if it is gone, dead or a kernel thread. */

@@ -13,6 +13,7 @@ const generation = { epoch: 2, node: "b", counter: 0 };
 /** The daemon of node `b`, which follows the FTM of epoch 3 on node `at`, and `has` one of its own or not. */
 function daemon(at: string = "a", has: boolean = false) {
   const lost: number[] = [];
+  const located: string[] = [];
   let heardMs: number | undefined;
   let nowMs = 1_000;
   const ignored = ["ftm.changed", "ftm.fence", "table.report"];
@@ -23,6 +24,7 @@ function daemon(at: string = "a", has: boolean = false) {
     handlers: {
       ...Object.fromEntries(ignored.map((op) => [op, () => {}])),
       "armors.report": (_state, thread) => void (thread.payload["report"] = { ...(thread.payload["report"] as object), armors: has ? [{ armor: "ftm" }] : [] }),
+      "ftm.located": (_state, thread) => void located.push(String(thread.payload["address"])),
       "ftm.lost": (_state, thread) => void lost.push((thread.payload["gone"] as { number: number }).number),
       "liveness.read": (_state, thread) => void (thread.payload["heard"] = heardMs === undefined ? {} : { ftm: heardMs }),
       "table.read": (_state, thread) => void (thread.payload["table"] = {}),
@@ -45,6 +47,17 @@ function daemon(at: string = "a", has: boolean = false) {
       const { commits, commands } = kernel.step({ kind: "local", op: "takeover.polled", payload: { vote } }, nowMs);
       const told = commits.flatMap((commit) => commit.sent ?? []).map(({ body }) => (decode(body) as Message).payload["promised"]);
       return { told, routes: commands.map(({ kind }) => kind) };
+    },
+    /** One that was asked whom it hears says that it is the FTM of this epoch, here. @returns What the host is told, and what follows. */
+    heardAround: (number: number, address: string | null, at = "c") => {
+      located.length = 0;
+      const vote = { promised: false, epoch: { number, node: at }, because: "hears-ftm", ftm: { epoch: { number, node: at }, node: at }, address };
+      const { commands } = kernel.step({ kind: "local", op: "takeover.polled", payload: { vote, round: "" } }, nowMs);
+      return { routes: commands.map(({ kind, args }) => `${kind} ${JSON.stringify(args["nodes"])}`), located: [...located], ftm: (kernel.state("epoch_promise") as { ftm: { epoch: { number: number } } }).ftm.epoch.number };
+    },
+    raise: (number: number) => {
+      step("epoch.raise", { promised: { number, node: "x" } });
+      return (kernel.state("epoch_promise") as { promised: { number: number } }).promised.number;
     },
     prepare: (number: number) => step("epoch.prepare", { epoch: { number, node: "b" }, gone: null }),
     announce: (number: number) => step("epoch.announce", { ftm: { epoch: { number, node: "b" }, node: "b" } }),
@@ -113,4 +126,17 @@ test("an FTM of which others tell is told of a higher promise that was given wit
   expect(node.refused(5)).toEqual({ told: [{ number: 6, node: "b" }], routes: ["routes.nodes", "routes.armors"] });
   // One above the promise is followed.
   expect(node.refused(7).told).toEqual([]);
+});
+
+test("a node that asks around follows a newer FTM, and learns where the one that it knows is now; who cannot say where it is says nothing", () => {
+  const node = daemon("c");
+  expect(node.heardAround(3, "c:2")).toEqual({ routes: ['routes.nodes {"c":"c:2"}'], located: ["c:2"], ftm: 3 });
+  expect(node.heardAround(4, null)).toEqual({ routes: [], located: [], ftm: 3 });
+  expect(node.heardAround(4, "d:1", "d")).toEqual({ routes: [], located: [], ftm: 4 });
+  expect(node.heardAround(3, "c:2")).toEqual({ routes: [], located: [], ftm: 4 });
+});
+
+test("a promise that nobody will ask for is taken over by the daemon of the FTM that ends for it, and never a lower one", () => {
+  const node = daemon();
+  expect([node.raise(9), node.raise(5)]).toEqual([9, 9]);
 });

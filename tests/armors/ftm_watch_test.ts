@@ -67,10 +67,10 @@ test("the FTM of this node is not polled as a stranger", () => {
   expect(polled).toEqual([]);
 });
 
-test("it asks every other member whom that hears: the FTM that it knew may have a successor which does not look for it", () => {
-  const member = (left: boolean): Data => ({ left });
-  const { askedAround } = daemon({ "app:x": {}, "node:a": member(true), "node:b": member(false), "node:c": member(true), "node:d": member(false) });
-  expect(askedAround()).toEqual(["daemon@b epoch.poll b null", "daemon@d epoch.poll d null"]);
+test("it asks every other node whom that hears, also those that had left: the FTM that it knew may have a successor which does not look for it", () => {
+  const entry = (id: string, rest = {}): { [key: string]: Data } => ({ [`node:${id}`]: { id, left: false, ...rest } });
+  const { askedAround } = daemon({ "app:x": {}, ...entry("a", { left: true }), ...entry("b"), ...entry("c", { left: true }), ...entry("d", { left: true, replaced: true }) });
+  expect(askedAround()).toEqual(["daemon@b epoch.poll b null", "daemon@c epoch.poll c null"]);
 });
 
 test("a node that was taken out of the cluster looks for those that went on before it acts alone; the last one to leave does not", () => {

@@ -53,6 +53,8 @@ describe("armors of one's own are placed", () => {
 
   test("but not where the node's own table is not taken in: it may say that they are wanted", () => {
     expect(plan({ armors: [armor("id-old", "a"), armor("id-old", "b")], takenIn: ["a"] }).remove).toEqual(["id-old on a"]);
+    // What a node has whose name was given away is taken in no more.
+    expect(plan({ nodes: [node("a"), node("b", { state: "draining", replaced: true })], armors: [armor("id-old", "b")], takenIn: ["a"] }).remove).toEqual(["id-old on b"]);
   });
 });
 

@@ -35,6 +35,12 @@ function begin(avoid: readonly string[] = [], registered: { readonly draining?: 
       const sent = sentBy({ kind: "local", op: "node.hello", payload: { registration: entry("b"), returning } }, 1_100);
       return [...sent, ...sentBy({ kind: "tick" }, 1_100)].filter(({ peer }) => peer.endsWith("@b")).map(({ ops }) => ops.at(-1)!);
     },
+    /** A daemon has promised this epoch. @returns Whom it tells what, and what it asks of its host. */
+    promised: (number: number, promiser?: string) => {
+      const { commits, commands } = kernel.step({ kind: "local", op: "epoch.announced", payload: { promised: { number, node: "x" }, ...(promiser !== undefined && { promiser }) } }, 1_100);
+      const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ peer, body }) => `${peer} ${(decode(body) as Message).ops.map(({ name }) => name).join(",")}`);
+      return [...sent, ...commands.map(({ kind }) => kind)];
+    },
     wait: (milliseconds: number) => sentBy({ kind: "tick" }, 1_100 + milliseconds).map(({ peer, ops }) => `${peer} ${ops.at(-1)}`),
     /** Another node has taken the name of `b`. */
     replace: () => void kernel.step({ kind: "local", op: "node.join", payload: { registration: { ...entry("c"), name: "name-b" } } }, 1_050),
@@ -178,4 +184,11 @@ test("of two copies of the table the fresher one says who has left, whoever repo
     const { nodes } = kernel.volatile("registration") as { nodes: ReadonlyMap<string, { state: string }> };
     expect(nodes.get("b")?.state).toBe("left");
   }
+});
+
+test("it ends when a higher epoch has been promised; by a node that has left, not before its own daemon knows: its successor would not be above that", () => {
+  expect(begin().promised(1)).toEqual([]);
+  expect(begin().promised(3)).toEqual(["exit"]);
+  expect(begin().promised(3, "b")).toEqual(["exit"]);
+  expect(begin([], { left: true }).promised(9, "b")).toEqual(["daemon@a epoch.raise,epoch.over"]);
 });

@@ -100,7 +100,7 @@ test("of a node are its roles and its shims, and not the commands of its operato
     return identify(child.pid!)!;
   };
   const command = ["-c", "read line", "armor"];
-  const ours = [runs(...command, "--role", "execution", "--data-dir", folder), runs("-s", "--", "--data-dir", folder, "record")];
+  const ours = [runs(...command, "--role", "execution", "--data-dir", folder), runs(...command, "--role=daemon", `--data-dir=${folder}`), runs("-s", "--", "--data-dir", folder, "record")];
   const others = [
     runs(...command, "logs", "web", "-f", "--data-dir", folder),
     runs(...command, "--role", "execution", "--data-dir", `${folder}2`),
