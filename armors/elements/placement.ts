@@ -145,7 +145,8 @@ function decide(thread: Placing): void {
     if (!takenIn.has(id) && !replaced) continue;
     // The old copies end when the new ones run, or have been tried everywhere.
     const staying = wanted.filter((one) => one.node === id).map(({ order: one }) => one);
-    const awaited = (one: Wanted): boolean => !isUp(thread, one) && alive.some((node) => objection(thread, one.order, one.order.id, node.id) === 0);
+    const awaited = (one: Wanted): boolean =>
+      one.order.desired === "running" && !isUp(thread, one) && alive.some((node) => objection(thread, one.order, one.order.id, node.id) === 0);
     const leaving = (thread.volatile.sent.get(id) ?? []).filter(({ id: instance }) => wanted.some((one) => one.order.id === instance && one.node !== id && awaited(one)));
     order(thread, id, [...staying, ...leaving]);
     const left = (reports.get(id) ?? []).some(({ state }) => state !== "stopped" && state !== "completed" && state !== "failed");

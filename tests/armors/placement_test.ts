@@ -24,6 +24,8 @@ class Places {
   readonly unable = new Set<string>();
   /** Nodes on which nothing stays up. */
   readonly crashing = new Set<string>();
+  /** Nodes that have not done yet what they were ordered. */
+  readonly slow = new Set<string>();
   readonly orders = new Map<string, readonly InstanceOrder[]>();
   /** What it asks of the element that knows the nodes. */
   readonly said: string[] = [];
@@ -68,6 +70,7 @@ class Places {
       handlers: {
         "epoch.guard": () => {},
         "instances.assign": (_state, thread) => {
+          if (this.slow.has(name)) return;
           this.orders.set(name, thread.payload["instances"] as unknown as InstanceOrder[]);
           tell(thread);
         },
@@ -97,8 +100,8 @@ class Places {
 
   reports(name: string): InstanceReport[] {
     const cannot = this.unable.has(name) ? "it does not exist" : "";
-    return (this.orders.get(name) ?? []).map(({ id, serial, application, placement: placed, restart }) => ({
-      id, serial, name: application.name, placement: placed, state: cannot === "" ? "running" : "failed", pid: 1, restarts: 0, launch: ++this.launches, restart, crashLoop: this.crashing.has(name), cannot,
+    return (this.orders.get(name) ?? []).map(({ id, serial, application, placement: placed, restart, desired }) => ({
+      id, serial, name: application.name, placement: placed, state: desired === "stopped" ? "stopped" : cannot === "" ? "running" : "failed", pid: 1, restarts: 0, launch: ++this.launches, restart, crashLoop: this.crashing.has(name), cannot,
     }));
   }
 
@@ -257,6 +260,21 @@ describe("placement", () => {
     places.submit({ name: "web", node: "n1" });
     expect(places.where).toEqual({ "web.0": "n1" });
     places.nodes.set("n1", "draining");
+    places.changed(1_000);
+    expect(places.orders.get("n1")).toEqual([]);
+    expect(places.said.at(-1)).toBe("drained n1");
+  });
+
+  test("a node that is to leave does not wait for a job that has completed there while it was moved", () => {
+    const places = new Places("n1", "n2");
+    places.submit({ name: "batch", kind: "job", node: "n1" });
+    expect(places.where).toEqual({ "batch.0": "n1" });
+    places.nodes.set("n1", "draining");
+    places.slow.add("n2");
+    places.changed();
+    expect(places.where).toEqual({ "batch.0": "n1" });
+    places.slow.clear();
+    places.table["app:batch"] = { ...places.table["app:batch"] as DataRecord, completed: ["batch.0"] };
     places.changed(1_000);
     expect(places.orders.get("n1")).toEqual([]);
     expect(places.said.at(-1)).toBe("drained n1");
