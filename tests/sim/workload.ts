@@ -156,11 +156,20 @@ export class Workload {
   /** The epoch in which a node answers for an application, if it is one of two that differ about it; else 0. */
   #aloneIn(node: SimNode, name: string): number {
     const known = (one: SimNode): { readonly [key: string]: Data } | undefined => one.daemon?.process.alive ? one.daemon.kernel.state("table_replica") as { [key: string]: Data } : undefined;
+    const membersOf = (table: { readonly [key: string]: Data }): string[] =>
+      Object.entries(table).filter(([key, value]) => key.startsWith("node:") && !(value as NodeRegistration).left).map(([key]) => key.slice(5));
     const own = known(node);
-    const members = own ? Object.entries(own).filter(([key, value]) => key.startsWith("node:") && !(value as NodeRegistration).left).map(([key]) => key.slice(5)) : [];
-    if (!own || members.length > 2) return 0;
+    if (!own) return 0;
+    const members = membersOf(own);
+    // Two that were apart may each have taken in others: neither knows all of them. No majority of more than two could do so twice.
+    const grownApart = this.cluster.nodes.map(known).filter((other) => {
+      const theirs = other ? membersOf(other) : members;
+      return theirs.some((id) => !members.includes(id)) && members.some((id) => !theirs.includes(id));
+    });
+    if (members.length > 2 && grownApart.length === 0) return 0;
     // Where only one is left, those that have left may come back first, and act alone with what they knew.
-    const others = this.cluster.nodes.filter((one) => one !== node && (members.includes(one.id) || members.length === 1)).map(known);
+    const two = this.cluster.nodes.filter((one) => one !== node && members.length <= 2 && (members.includes(one.id) || members.length === 1)).map(known);
+    const others = [...two, ...grownApart];
     const keys = ["app", "gone", "armor", "gone-armor"].map((kind) => `${kind}:${name}`);
     if (others.every((other) => other && keys.every((key) => canonicalText(other[key] ?? null) === canonicalText(own[key] ?? null)))) return 0;
     const { ftm } = node.daemon!.kernel.state("epoch_promise") as { ftm: FtmLocation | null };

@@ -126,4 +126,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 170573, pause: 100, found: "a daemon was stopped before the execution armor had registered with it, and then the guard: that armor would have woken both, and did not look before it had registered" },
   { seed: 260517, found: "a daemon that was stopped again and again as it started was taken for slow, and the last time left stopped for 20 s" },
   { seed: 171254, pause: 100, found: "nothing in the armors: a daemon had synced a table and ended before the FTM had its answer; the checker counted only those that lived then" },
+  { seed: 263367, found: "a job completed on a node that was to leave while it was being moved; that node waited for ever for it to run elsewhere" },
+  { seed: 263249, found: "nothing in the armors: two nodes that were apart had each taken in others; what one side was asked about an application that only the other had was taken for the word of a majority" },
 ];
