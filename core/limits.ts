@@ -28,6 +28,8 @@ export const limits = {
   againMax: 16,
   /** Characters of one source of elements: it is part of checkpoints and of messages. */
   elementSourceMax: 256 * 1024,
+  /** Bytes of the application table, each application once for every instance: twice of it, from two sides that were apart, still fits one message. */
+  tableBytesMax: 1_792 * 1024,
   /** Characters of all sources that the application table keeps: it travels in one message. */
   tableSourcesMax: 1024 * 1024,
   /** Elements added to one armor while it runs. */
@@ -41,6 +43,11 @@ export const limits = {
   ballastStepBytes: 128 * 1024,
   /** Events a daemon keeps. */
   eventsMax: 10_000,
+  /** Events in one message, and encoded bytes of one of them: so many together fit. */
+  eventsPerMessageMax: 200,
+  eventBytesMax: 16 * 1024,
+  /** Characters of a text in an event that is larger than that. */
+  eventTextMax: 500,
   /** What a death by the armor's own doing weighs; one that may have come from outside weighs 1. */
   ownDeathWeight: 6,
   /** Weight of the careful lives that ended under one message until it is poison: a kill from outside may be chance. */

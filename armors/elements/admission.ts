@@ -13,7 +13,8 @@ import { executionOf, hasMajority } from "../shapes.ts";
 import { parse } from "./application_change.ts";
 import type { NodeView } from "./node_view.ts";
 
-type Gather = { readonly waiting: readonly string[]; readonly reasons: { readonly [node: string]: string } };
+/** Answers to one question; forgotten some time after it was given up. */
+type Gather = { readonly waiting: readonly string[]; readonly reasons: { readonly [node: string]: string }; readonly untilMs: number };
 type Volatile = { readonly gathers: ReadonlyMap<string, Gather> };
 type Admitting = Thread<Volatile>;
 
@@ -61,7 +62,9 @@ export function admission(): Element {
       },
       "admission.look": (_state, thread) => {
         if (thread.completion) {
-          const reasons = (thread.completion.ok ? thread.completion.value : {}) as { [node: string]: string };
+          // Some may not have answered in time: what the others have said is said.
+          const { reasons = {} } = thread.volatile.gathers.get(thread.payload["gathered"] as string) ?? {};
+          delete thread.payload["gathered"];
           return judge(thread, reasons);
         }
         const application = parse((thread.payload["args"] as { application?: unknown }).application);
@@ -71,6 +74,7 @@ export function admission(): Element {
         }
         const candidates = nodes.filter(({ name, state }) => state === "alive" && (!application.pin || name === application.node));
         const key = thread.block({ kind: "wait", timeoutMs: lookWithinMs });
+        thread.payload["gathered"] = key;
         for (const { id } of candidates) {
           thread.send({
             ops: [op("program.look", executionOf(id)), op("program.looked", thread.self)],
@@ -79,9 +83,10 @@ export function admission(): Element {
             deadlineMs: lookWithinMs,
           });
         }
-        const gathers = new Map(thread.volatile.gathers).set(key, { waiting: candidates.map(({ id }) => id), reasons: {} });
-        thread.setVolatile({ gathers });
-        if (candidates.length === 0) thread.complete(key, { ok: true, value: {} });
+        const gathers = [...thread.volatile.gathers].filter(([, { untilMs }]) => untilMs > thread.nowMs);
+        const gather: Gather = { waiting: candidates.map(({ id }) => id), reasons: {}, untilMs: thread.nowMs + 2 * lookWithinMs };
+        thread.setVolatile({ gathers: new Map([...gathers, [key, gather]]) });
+        if (candidates.length === 0) thread.complete(key, { ok: true, value: null });
       },
       "program.looked": (_state, thread) => {
         const { gather: key, node, reason } = thread.payload as { gather: string; node: string; reason: string };
@@ -89,13 +94,9 @@ export function admission(): Element {
         if (!gather) return;
         const waiting = gather.waiting.filter((id) => id !== node);
         const reasons = { ...gather.reasons, [node]: reason };
-        const gathers = new Map(thread.volatile.gathers);
+        thread.setVolatile({ gathers: new Map(thread.volatile.gathers).set(key, { ...gather, waiting, reasons }) });
         // One node that can launch it is enough; the others are asked when they are needed.
-        if (waiting.length === 0 || reason === "") {
-          gathers.delete(key);
-          thread.complete(key, { ok: true, value: reasons });
-        } else gathers.set(key, { waiting, reasons });
-        thread.setVolatile({ gathers });
+        if (waiting.length === 0 || reason === "") thread.complete(key, { ok: true, value: null });
       },
     },
   });

@@ -12,6 +12,7 @@ import { type Application, completeApplication } from "../application.ts";
 import { parseApplication } from "../application_schema.ts";
 import { type ApplicationEntry, elementsKey, type OwnArmorEntry, type TableVersion, type Tombstone } from "../shapes.ts";
 import type { OperationAnswer } from "./operator.ts";
+import { refuseOverfull } from "./table_room.ts";
 
 /** Entries to set and to remove, and what the operator is told. */
 export type ApplicationChange = {
@@ -115,6 +116,7 @@ function submit(table: Table, application: Application, { epoch, sequence }: Tab
   // Counted on from the removal: another copy of the table that still has that must give way.
   const revision = (removed?.revision ?? 0) + 1;
   const next: ApplicationEntry = { serial, application, desired: "running", revision, revisionEpoch: epoch, restart: 0, completed: [], requests };
+  refuseOverfull(table, { [key]: next as unknown as Data });
   return { set: { [key]: next }, unset: removed ? [gone] : [], answer: { ok: true, changed: true, revision } };
 }
 

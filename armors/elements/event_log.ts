@@ -4,16 +4,19 @@
  *
  * @module
  */
+import { encode } from "../../core/codec.ts";
 import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { limits } from "../../core/limits.ts";
+import { opFailed } from "../../core/message.ts";
 import { op } from "../../core/micro_operation.ts";
 
 /** Held events under `n1`, `n2`, … in order; `next` counts them. */
 type State = { readonly next: number } & { readonly [key: string]: Data };
 type Volatile = { readonly sending: boolean; readonly wallOffsetMs: number };
 
-const batchMax = 200;
+/** What the FTM could not take is brought again after this time. */
+const againMs = 2_000;
 
 const held = (state: State): string[] =>
   Object.keys(state).filter((key) => key !== "next").sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
@@ -22,7 +25,7 @@ const held = (state: State): string[] =>
 export function eventLog(node: string, boot: string): Element {
   const flush = (state: State, thread: Thread<Volatile>): void => {
     if (thread.volatile.sending) return;
-    const keys = held(state).slice(0, batchMax);
+    const keys = held(state).slice(0, limits.eventsPerMessageMax);
     if (keys.length === 0) return;
     const events = keys.map((key) => state[key]!);
     const sent = thread.send({
@@ -57,7 +60,7 @@ export function eventLog(node: string, boot: string): Element {
         const next: { [key: string]: Data } = { ...state };
         let number = state.next;
         for (const event of thread.payload["events"] as DataRecord[]) {
-          next[`n${number}`] = { node, boot, origin: `${node}/${number}`, ...event, wallMs: (event["atMs"] as number) + thread.volatile.wallOffsetMs };
+          next[`n${number}`] = { node, boot, origin: `${node}/${number}`, ...bounded(event), wallMs: (event["atMs"] as number) + thread.volatile.wallOffsetMs };
           number += 1;
         }
         next["next"] = number;
@@ -65,6 +68,12 @@ export function eventLog(node: string, boot: string): Element {
         for (const key of keys.slice(0, Math.max(0, keys.length - limits.eventsMax))) delete next[key];
         flush(next as State, thread);
         return next as State;
+      },
+      [opFailed]: (_state, thread) => {
+        const { payload } = thread.payload["message"] as unknown as { payload: DataRecord };
+        if (payload["keys"] === undefined || !thread.volatile.sending) return;
+        thread.setVolatile({ ...thread.volatile, sending: false });
+        thread.after("flush", againMs, "events.flush");
       },
       // Numbered and published, but this node may yet die before its host has stored them.
       "events.recorded": (_state, thread) => thread.command({ kind: "events.settle", args: { keys: thread.payload["keys"]! } }),
@@ -81,4 +90,14 @@ export function eventLog(node: string, boot: string): Element {
       },
     },
   });
+}
+
+/** Many of them travel together: what an element says at length is cut. */
+function bounded(event: DataRecord): DataRecord {
+  if (encode(event).length <= limits.eventBytesMax) return event;
+  const cut = (value: Data): Data => (typeof value === "string" && value.length > limits.eventTextMax ? `${value.slice(0, limits.eventTextMax)}…` : value);
+  const short = Object.fromEntries(Object.entries(event).map(([field, value]) => [field, cut(value)]));
+  if (encode(short).length <= limits.eventBytesMax) return short;
+  const { kind = "", subject = "", atMs = 0 } = short;
+  return { kind, subject, atMs, cause: "what it said was too long" };
 }

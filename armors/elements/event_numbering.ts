@@ -9,7 +9,7 @@
 import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { type Epoch, epochZero } from "../../core/generation.ts";
-import { pauseAmongMany, timing } from "../../core/limits.ts";
+import { limits, pauseAmongMany, timing } from "../../core/limits.ts";
 import { op } from "../../core/micro_operation.ts";
 import { daemonOf, type NodeRegistration } from "../shapes.ts";
 import type { NodeView } from "./node_view.ts";
@@ -52,7 +52,9 @@ function tell(thread: Thread<Volatile>, now: Volatile, nodes: readonly NodeView[
   for (const { id, state } of nodes) {
     // One that is to leave is told until it has: the FTM's own may be the only one left to keep them.
     if (state === "failed" || state === "left") continue;
-    thread.send({ ops: [op("events.publish", daemonOf(id))], payload: { events: held }, lane: "system" });
+    for (let from = 0; from < held.length; from += limits.eventsPerMessageMax) {
+      thread.send({ ops: [op("events.publish", daemonOf(id))], payload: { events: held.slice(from, from + limits.eventsPerMessageMax) }, lane: "system" });
+    }
   }
   for (const key of waiting) thread.complete(key, { ok: true, value: null });
   thread.cancel("tell");
@@ -74,7 +76,11 @@ export function eventNumbering(): Element {
       },
       "events.record": (_state, thread) => thread.insert(op("table.complete"), op("nodes.read"), op("events.number")),
       "events.number": (_state, thread) => {
-        if (thread.completion) return;
+        if (thread.completion) {
+          // Not told: whoever has brought them keeps them.
+          if (!thread.completion.ok) thread.payload["keys"] = [];
+          return;
+        }
         if ((thread.payload["events"] as DataRecord[]).length === 0) return;
         const { epoch, next, held, waiting, toldAtMs } = thread.volatile;
         const nodes = thread.payload["nodes"] as unknown as readonly NodeView[];

@@ -17,6 +17,7 @@ import { findArmor } from "./armor_names.ts";
 import { type ElementsChange, type ElementSet, type ElementSource, isOld, removedAfter } from "./element_source.ts";
 import { ownArmors } from "./own_placement.ts";
 import type { NodeView } from "./node_view.ts";
+import { refuseOverfull } from "./table_room.ts";
 import type { TableChange } from "./table_version.ts";
 
 type Table = { readonly [key: string]: Data };
@@ -102,6 +103,7 @@ function enter(thread: Thread): void {
     revisionEpoch: thread.payload["epoch"] as OwnArmorEntry["revisionEpoch"],
   };
   const set = { [`armor:${name}`]: entry, [elementsKey(entry.id)]: given as unknown as Data };
+  refuseOverfull(table, set);
   answer(thread, set, { ok: true, changed: true, id: entry.id, revision }, removed ? [tombstone] : []);
 }
 

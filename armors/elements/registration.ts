@@ -92,15 +92,17 @@ export function registration(self: string): Element {
     const joining = together.length > 0;
     // If this thread does not live to do it.
     if (joining) thread.after("count", countAgainMs, "node.count-all");
+    // Said once more while it is to leave, that stays so.
+    const draining = !fresh && before.draining;
     for (const one of [registration, ...together]) {
       setNode(thread, {
-        id: one.id, name: one.name, address: one.address, state: "alive", draining: false, reported: !before, plannedUntilMs: 0, replaced: false,
+        id: one.id, name: one.name, address: one.address, state: draining ? "draining" : "alive", draining, reported: !before, plannedUntilMs: 0, replaced: false,
         elements: before?.elements ?? false, full: before?.full ?? false, ...(joining && { joining }),
       });
       if (fresh) thread.event({ kind: "node.joined", subject: one.name, node: one.id });
       announce(thread, one.id);
     }
-    const entries = [registration, ...together].map((one) => ({ id: one.id, name: one.name, address: one.address, draining: false, left: false, ...(joining && { joining }) }));
+    const entries = [registration, ...together].map((one) => ({ id: one.id, name: one.name, address: one.address, draining, left: false, ...(joining && { joining }) }));
     thread.payload["registrations"] = entries;
     thread.payload["targets"] = entries.filter((one) => one.id !== self).map(target);
     const counted = joining ? [op("node.count")] : [];
@@ -330,7 +332,8 @@ export function registration(self: string): Element {
       },
       "node.leaving": (_state, thread) => {
         const node = thread.volatile.nodes.get(thread.payload["node"] as string);
-        if (!node) return;
+        // One that has left, or is held dead, would count again and be watched by nobody.
+        if (!node || node.state === "left" || node.state === "failed") return;
         setNode(thread, { ...node, state: "suspect", plannedUntilMs: thread.nowMs + timing.plannedAbsenceMs });
         thread.event({ kind: "node.suspected", subject: node.name, node: node.id, cause: "planned absence" });
         handOver(thread, node.id);

@@ -30,6 +30,8 @@ export interface EntryOptions {
   readonly tell: (found: ClusterDocument) => void;
 }
 
+/** So often in a row another cluster than the one that was asked before answers, until this node asks that one: its own is gone, or has moved there. */
+const otherClusterMax = 3;
 /** The FTM may have moved while the node was asking it: look for it again. */
 const lookAgainMs = 4_000;
 const armorRoles = ["ftm", "heartbeat", "execution", "own"];
@@ -38,12 +40,12 @@ const killWithinMs = 5_000;
 /**
  * Join, or start a cluster.
  *
- * @returns `"bootstrap"`: the identity says so now, and the daemon must begin anew.
+ * @returns `"bootstrap"`, `"other"`: the identity says now that it starts a cluster, or has asked none yet; the daemon must begin anew.
  * @throws {ArmorError} `"refused"` by one that was asked.
  */
-export async function enterCluster({ address, joins, machine, joined, tell }: EntryOptions): Promise<"joined" | "bootstrap"> {
+export async function enterCluster({ address, joins, machine, joined, tell }: EntryOptions): Promise<"joined" | "bootstrap" | "other"> {
   const { identity } = machine;
-  for (;;) {
+  for (let others = 0;;) {
     const { id, cluster, joins: kept } = identity.now;
     const addresses = [...new Set([...(kept ?? []), ...joins])];
     const mayStart = cluster === "" && kept === undefined;
@@ -52,7 +54,12 @@ export async function enterCluster({ address, joins, machine, joined, tell }: En
       : await joinCluster({ addresses, self: { id, address }, machine });
     if (step.kind === "join" && (cluster === "" || step.found.cluster === cluster)) {
       if (cluster === "") identity.write({ ...identity.now, cluster: step.found.cluster, joins: addresses });
+      others = 0;
       tell(step.found);
+    } else if (step.kind === "join" && ++others === otherClusterMax) {
+      machine.log(`cluster ${cluster} has never taken this node in, and only ${step.found.cluster} answers: it asks that one`);
+      leaveUnjoined(identity, machine.random);
+      return "other";
     } else if (step.kind === "bootstrap" && mayStart) {
       identity.write({ ...identity.now, cluster: newId(machine.random, 12), bootstrap: true });
       return "bootstrap";

@@ -163,7 +163,7 @@ export class NodeLinks {
       local("membership.join", { ftm: found.ftm as unknown as Data, address: found.address });
     };
     const entered = await enterCluster({ address, joins, machine, joined: () => this.isJoined, tell });
-    if (entered === "bootstrap") leave(againStatus);
+    if (entered !== "joined") leave(againStatus);
   }
 
   /** From here on nothing is acknowledged any more, so that nothing is lost with the cluster. */

@@ -36,6 +36,7 @@ type Peer = {
   link: FrameLink | undefined;
   open: boolean;
   waiting: Uint8Array[];
+  waitingBytes: number;
   retryMs: number;
   retryAtMs: number;
   /** First frame sent since something was received. */
@@ -48,7 +49,9 @@ const retryFirstMs = 50;
 const retryCapMs = 500;
 /** A cut way swallows the first packets; a new try is quicker than waiting for their repetition. */
 export const connectWithinMs = 1_000;
+/** Frames that wait for a link, and their bytes; channels repeat what finds no room. */
 const waitingMax = 1_000;
+const waitingBytesMax = 1024 * 1024;
 const checkEveryMs = 500;
 const pingAfterMs = 1_000;
 const pongWithinMs = 2_000;
@@ -65,6 +68,13 @@ export function nearNodes(others: readonly string[], self: string): readonly str
   const sorted = [...others].sort();
   const first = sorted.findIndex((node) => node > self);
   return Array.from({ length: nearMax }, (_, index) => sorted[(Math.max(0, first) + index) % sorted.length]!);
+}
+
+/** Until there is a link, if there is room: one frame always finds it. */
+function wait(peer: Peer, bytes: Uint8Array): void {
+  if (peer.waiting.length >= waitingMax || (peer.waiting.length > 0 && peer.waitingBytes + bytes.length > waitingBytesMax)) return;
+  peer.waiting.push(bytes);
+  peer.waitingBytes += bytes.length;
 }
 
 /** All peers of one daemon. */
@@ -101,7 +111,7 @@ export class Peers {
       peer.link.send(bytes);
       return;
     }
-    if (peer.waiting.length < waitingMax) peer.waiting.push(bytes);
+    wait(peer, bytes);
     this.#dial(node, peer);
     if (peer.retryMs > retryFirstMs) this.#relay(node, bytes);
   }
@@ -153,7 +163,7 @@ export class Peers {
   #peer(node: string): Peer {
     let peer = this.#peers.get(node);
     if (!peer) {
-      peer = { address: "", link: undefined, open: false, waiting: [], retryMs: retryFirstMs, retryAtMs: 0, unansweredSinceMs: undefined, receivedAtMs: 0, pingAtMs: undefined };
+      peer = { address: "", link: undefined, open: false, waiting: [], waitingBytes: 0, retryMs: retryFirstMs, retryAtMs: 0, unansweredSinceMs: undefined, receivedAtMs: 0, pingAtMs: undefined };
       this.#peers.set(node, peer);
     }
     return peer;
@@ -174,6 +184,7 @@ export class Peers {
     peer.receivedAtMs = this.#clock.nowMs();
     peer.pingAtMs = undefined;
     peer.unansweredSinceMs = undefined;
+    peer.waitingBytes = 0;
     for (const bytes of peer.waiting.splice(0)) link.send(bytes);
     this.options.onOpen(node);
   }
@@ -218,7 +229,7 @@ export class Peers {
       const peer = this.#peer(target);
       if (peer.open) peer.link?.send(bytes);
       else {
-        if (peer.waiting.length < waitingMax) peer.waiting.push(bytes);
+        wait(peer, bytes);
         this.#dial(target, peer);
       }
       return;

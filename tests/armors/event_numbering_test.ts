@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { decode } from "../../core/codec.ts";
 import type { Data, DataRecord } from "../../core/data.ts";
 import { element } from "../../core/element.ts";
+import { OperationError } from "../../core/errors.ts";
 import type { Message } from "../../core/message.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { op } from "../../core/micro_operation.ts";
@@ -87,4 +88,40 @@ test("of very many at once only some wait: daemons that died again and again wit
   }
   expect(most).toBeGreaterThan(1);
   expect(most).toBeLessThanOrEqual(50);
+});
+
+test("of many that are told together each message has as many as fit; what could not be told is kept by those who brought it", () => {
+  let cannot = false;
+  const kept: number[] = [];
+  const surroundings = element({
+    name: "surroundings",
+    version: 1,
+    state: {},
+    handlers: {
+      "nodes.read": (_state, thread) => {
+        if (cannot && thread.payload["events"] === undefined) throw new OperationError("refused", "not now");
+        thread.payload["nodes"] = [{ id: "a", name: "a", state: "alive" }];
+      },
+      "table.complete": () => {},
+      "record.ask": (_state, thread) => thread.insert(op("events.record"), op("record.done")),
+      "record.done": (_state, thread) => void kept.push((thread.payload["keys"] as string[]).length),
+    },
+  });
+  const kernel = new Microkernel({ armor: "ftm", generation: { epoch: 1, node: "a", counter: 0 }, elements: [eventNumbering(), surroundings], random: seededRandom(1) });
+  const told: number[] = [];
+  const step = (event: Parameters<Microkernel["step"]>[0], nowMs: number): void => {
+    for (const { sent = [] } of kernel.step(event, nowMs).commits) for (const { body } of sent) told.push(((decode(body) as Message).payload["events"] as DataRecord[]).length);
+  };
+  const bring = (count: number, nowMs: number): void => {
+    const events = Array.from({ length: count }, () => ({ kind: "one", node: "n1" }));
+    step({ kind: "local", op: "record.ask", payload: { events, keys: events.map((_, index) => `n${index}`) } }, nowMs);
+  };
+  bring(1, 1_000);
+  for (const count of [150, 150, 150]) bring(count, 1_001);
+  step({ kind: "tick" }, 2_000);
+  expect({ told, kept }).toEqual({ told: [1, 200, 200, 50], kept: [1, 150, 150, 150] });
+  cannot = true;
+  bring(3, 2_001);
+  for (let nowMs = 2_002; nowMs < 70_000; nowMs += 500) step({ kind: "tick" }, nowMs);
+  expect(kept.slice(4)).toEqual([0]);
 });

@@ -41,6 +41,10 @@ function begin(avoid: readonly string[] = [], registered: { readonly draining?: 
       const sent = commits.flatMap((commit) => commit.sent ?? []).map(({ peer, body }) => `${peer} ${(decode(body) as Message).ops.map(({ name }) => name).join(",")}`);
       return [...sent, ...commands.map(({ kind }) => kind)];
     },
+    /** The daemon of `b` is asked by its system to end. */
+    leaves: () => void kernel.step({ kind: "local", op: "node.leaving", payload: { node: "b" } }, 1_150),
+    /** It asks once more to be taken in; the first time it has not heard of the answer. */
+    joins: () => void kernel.step({ kind: "local", op: "node.join", payload: { registration: entry("b") } }, 1_150),
     wait: (milliseconds: number) => sentBy({ kind: "tick" }, 1_100 + milliseconds).map(({ peer, ops }) => `${peer} ${ops.at(-1)}`),
     /** Another node has taken the name of `b`. */
     replace: () => void kernel.step({ kind: "local", op: "node.join", payload: { registration: { ...entry("c"), name: "name-b" } } }, 1_050),
@@ -191,4 +195,26 @@ test("it ends when a higher epoch has been promised; by a node that has left, no
   expect(begin().promised(3)).toEqual(["exit"]);
   expect(begin().promised(3, "b")).toEqual(["exit"]);
   expect(begin([], { left: true }).promised(9, "b")).toEqual(["daemon@a epoch.raise,epoch.over"]);
+});
+
+test("a node that has left, or is held dead, does not count again because its daemon is told to end", () => {
+  const left = begin([], { left: true });
+  left.leaves();
+  expect(left.state()).toBe("left");
+  const failed = begin();
+  failed.fail();
+  failed.leaves();
+  expect(failed.state()).toBe("failed");
+  const alive = begin();
+  alive.tell();
+  alive.leaves();
+  expect(alive.state()).toBe("suspect");
+});
+
+test("a node that is to leave goes on leaving when a late request to be taken in comes from it", () => {
+  const ftm = begin([], { draining: true });
+  ftm.tell();
+  expect(ftm.state()).toBe("draining");
+  ftm.joins();
+  expect(ftm.state()).toBe("draining");
 });
