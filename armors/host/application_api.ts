@@ -32,6 +32,7 @@ type Served = {
   /** Its program has ended. */
   ended: boolean;
   progressAtMs: number;
+  readonly owner: SocketOwner | undefined;
   readonly server: Promise<Server>;
 };
 
@@ -59,24 +60,28 @@ export class ApplicationApi {
 
   /**
    * Serve an instance. For another launch of one that is served already, the
-   * socket stays.
+   * socket stays. If it belongs to another user now it is made anew, and what is still
+   * connected to the former one cannot speak for that launch.
    *
    * @param onProgress The program has got on; not called more than 100 times a second.
    * @throws If the socket cannot be made.
    */
   async serve(info: InstanceInfo, owner: SocketOwner | undefined, onProgress: () => void): Promise<void> {
     const known = this.#served.get(info.instance);
-    if (known) {
+    if (known && known.owner?.uid === owner?.uid && known.owner?.gid === owner?.gid) {
       Object.assign(known, { info, onProgress, ended: false, progressAtMs: 0 });
       await known.server;
       return;
     }
-    const served: Served = { info, onProgress, ended: false, progressAtMs: 0, server: this.#listen(info.instance, owner, (...exchange) => answer(served, ...exchange)) };
+    const listen = (): Promise<Server> => this.#listen(info.instance, owner, (...exchange) => answer(served, ...exchange));
+    // After the former one, or that might take the path over.
+    const server = known ? known.server.then(closeServer, () => {}).then(listen) : listen();
+    const served: Served = { info, onProgress, ended: false, progressAtMs: 0, owner, server };
     this.#served.set(info.instance, served);
     try {
-      await served.server;
+      await server;
     } catch (error) {
-      this.#served.delete(info.instance);
+      if (this.#served.get(info.instance) === served) this.#served.delete(info.instance);
       throw error;
     }
   }

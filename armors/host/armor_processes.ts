@@ -18,7 +18,7 @@ import { setAside } from "./checkpoint_file.ts";
 import { type DetachedProcess, isOwnEnd, selfArgv, spawnDetached } from "./child_process.ts";
 import type { DataDir } from "./data_dir.ts";
 import { badStateStatus } from "./hand_record.ts";
-import { findArmorProcesses, identify, isAlive, isStopped, killAndConfirm } from "./process_table.ts";
+import { findArmorProcesses, identify, isAlive, isStopped, isUnseen, killAndConfirm, readProcess } from "./process_table.ts";
 import { systemClock } from "./system_clock.ts";
 
 type Tracked = { readonly process: ProcessIdentity; readonly child: boolean };
@@ -26,13 +26,14 @@ type Local = (op: string, payload: Payload) => void;
 
 const lookEveryMs = 50;
 const killWithinMs = 5_000;
+const againAfterMs = 1_000;
 
 /** What is asked of the machine. */
 export interface ArmorSystem {
   readonly clock: Clock;
   /** @param anew Put its state aside first. @throws If it cannot be started. */
   start(role: Role, armor: string, flags: readonly string[], anew: boolean): DetachedProcess;
-  /** A process of this node that is this armor. */
+  /** A process of this node that is this armor. @throws If that cannot be seen now: it is asked again. */
   find(role: Role, armor: string): ProcessIdentity | undefined;
   /** An armor that is removed for ever leaves nothing behind. */
   forget(armor: string): void;
@@ -57,7 +58,9 @@ export function armorSystem(data: DataDir, more: readonly string[] = []): ArmorS
     forget: (armor) => rmSync(data.armor(armor), { recursive: true, force: true }),
     find: (role, armor) => {
       const [pid] = findArmorProcesses([role], data.path, role === "own" ? armor : undefined);
-      return pid === undefined ? undefined : identify(pid);
+      const entry = pid === undefined ? undefined : readProcess(pid);
+      if (entry && isUnseen(entry)) throw new Error("the process table cannot be read");
+      return entry && identify(entry.pid);
     },
     isAlive,
     isStopped,
@@ -95,11 +98,11 @@ export class ArmorProcesses {
     };
     const before = this.#tracked.get(armor)?.process ?? old;
     this.#forget(armor);
-    await this.#endOlder(role, armor, before);
-    if (this.#ending) return;
     const options = ["--incarnation", `${incarnation.placement}.${incarnation.restart}`, "--epoch", generationText(generation)];
-    if (this.#ownEnds.delete(armor)) options.push("--ended", "own");
     try {
+      await this.#endOlder(role, armor, before);
+      if (this.#ending) return;
+      if (this.#ownEnds.delete(armor)) options.push("--ended", "own");
       const child = this.system.start(role, armor, options, reset);
       const identity = child.identity ?? { pid: child.pid, startTicks: 0, bootId: "" };
       this.#tracked.set(armor, { process: identity, child: true });
@@ -111,14 +114,19 @@ export class ArmorProcesses {
       });
     } catch (error) {
       this.log(`cannot start armor "${armor}": ${String(error)}`);
-      this.system.clock.after(1_000, () => this.local("armor.gone", { armor, process: null, cause: "cannot be started" }));
+      this.system.clock.after(againAfterMs, () => this.local("armor.gone", { armor, process: null, cause: "cannot be started" }));
     }
   }
 
   /** Command `process.watch`: an armor from before this daemon's start. */
   watch(args: DataRecord): void {
     const { armor, role, process: identity } = args as unknown as { armor: string; role: Role; process: ProcessIdentity | null };
-    const found = identity ?? this.system.find(role, armor);
+    let found = identity;
+    try {
+      found ??= this.system.find(role, armor) ?? null;
+    } catch {
+      return void this.system.clock.after(againAfterMs, () => this.#tracked.has(armor) || this.watch(args));
+    }
     if (!found || !this.system.isAlive(found)) {
       this.system.clock.after(0, () => this.local("armor.gone", { armor, process: identity, cause: "found dead" }));
       return;
@@ -162,7 +170,15 @@ export class ArmorProcesses {
   end(args: DataRecord): Promise<void> {
     const { armor, process: identity, forget = false, role } = args as unknown as { armor: string; process: ProcessIdentity | null; forget?: boolean; role?: Role };
     return this.#inTurn(armor, async () => {
-      const before = this.#tracked.get(armor)?.process ?? identity ?? (role && this.system.find(role, armor));
+      let before = this.#tracked.get(armor)?.process ?? identity ?? undefined;
+      for (let known = false; !known;) {
+        try {
+          before ??= role && this.system.find(role, armor);
+          known = true;
+        } catch {
+          await new Promise<void>((resolve) => this.system.clock.after(againAfterMs, resolve));
+        }
+      }
       this.#forget(armor);
       if (before) await this.system.killAndConfirm(before, "SIGKILL", killWithinMs);
       if (forget) this.system.forget(armor);

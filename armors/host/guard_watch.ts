@@ -67,9 +67,13 @@ export function guardSystem(data: DataDir, flags: readonly string[]): GuardSyste
         logFile: `${data.path}/guard.log`,
       }),
     wakeOthers: (guard) => {
-      for (const pid of findArmorProcesses(["daemon", "guard"], data.path)) {
-        const other = pid === guard.pid ? undefined : identify(pid);
-        if (other && isStopped(other)) kill(pid, "SIGCONT");
+      try {
+        for (const pid of findArmorProcesses(["daemon", "guard"], data.path)) {
+          const other = pid === guard.pid ? undefined : identify(pid);
+          if (other && isStopped(other)) kill(pid, "SIGCONT");
+        }
+      } catch {
+        // they cannot be seen now: those that stay stopped hold nothing up
       }
     },
     onEnd: (guard, ended) => {

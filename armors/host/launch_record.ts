@@ -26,7 +26,7 @@ export interface LaunchRecord {
   readonly reason?: string;
 }
 
-/** @returns `undefined` if there is no record of this name. */
+/** @returns `undefined` if there is no record of this name, or it cannot be read now. */
 export function readLaunchRecord(path: string): LaunchRecord | undefined {
   try {
     return parseLaunchRecord(readFileSync(path, "utf8"));

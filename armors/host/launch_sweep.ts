@@ -36,10 +36,11 @@ function recordsOf(folder: string): string[] {
 
 function isOver(path: string): boolean {
   const record = readLaunchRecord(path);
-  if (record === undefined || record.state === "ended") return true;
+  if (record === undefined) return false; // it cannot be read now
+  if (record.state === "ended") return true;
   if (record.program !== undefined) return !isAlive(record.program);
   if (isStarting(path)) return false;
   // Written, and the shim's copy replaced by the program, while we looked.
   const late = readLaunchRecord(path);
-  return late?.program === undefined || !isAlive(late.program);
+  return late !== undefined && (late.program === undefined || !isAlive(late.program));
 }

@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { type FSWatcher, watch } from "node:fs";
+import { existsSync, type FSWatcher, watch } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import { readLaunchRecord } from "./launch_record.ts";
+import { type LaunchRecord, readLaunchRecord } from "./launch_record.ts";
 import { ownShim } from "./launcher.ts";
 import { findByArguments, isAlive, kill, readArguments, readProcess } from "./process_table.ts";
 import { nowMs } from "./system_clock.ts";
@@ -85,7 +85,7 @@ interface Watched {
   readonly record: string;
   /** As last read: the record may be deleted while its program runs. */
   program: ProcessIdentity | undefined;
-  /** When the program was first found dead without a status. */
+  /** Since when the program is found dead without a status. */
   goneAtMs: number | undefined;
 }
 
@@ -94,43 +94,64 @@ function launchExit(state: Watched): LaunchExit | undefined {
   let found = readLaunchRecord(state.record);
   if (found?.exit !== undefined) return { status: found.exit, ...(found.reason !== undefined && { reason: found.reason }) };
   const program = (state.program ??= found?.program);
+  if (program === undefined ? isStarting(state.record) : isAlive(program)) {
+    state.goneAtMs = undefined;
+    return undefined;
+  }
+  state.goneAtMs ??= nowMs();
+  const isSoon = nowMs() - state.goneAtMs < statusWithinMs;
   if (program === undefined) {
-    if (isStarting(state.record)) return undefined;
     const late = readLaunchRecord(state.record); // written, and the shim's copy replaced by the program, while we looked
-    if (late?.program !== undefined || late?.exit !== undefined) return undefined;
+    if (late?.program !== undefined || late?.exit !== undefined || (isSoon && isUnreadable(state.record, late))) return undefined;
     return { status: null, reason: "the launch shim ended before its program started" };
   }
-  if (isAlive(program)) return undefined;
-  state.goneAtMs ??= nowMs();
   const shim = found?.shim;
-  const shimState = shim !== undefined && isShim(shim, state.record) ? readProcess(shim)?.state : undefined;
+  const shimState = shim === undefined ? undefined : stateOfShim(shim, state.record);
   // All that is left for it to do is to write.
   if (shimState === "T") kill(shim!, "SIGCONT");
   const writes = shimState !== undefined && !"tZX".includes(shimState);
-  if (writes && nowMs() - state.goneAtMs < statusWithinMs) return undefined;
   found = readLaunchRecord(state.record); // it may have been written just before the shim ended
   if (found?.exit !== undefined) return { status: found.exit };
-  if (shim !== undefined && shimState !== undefined) kill(shim, "SIGKILL"); // it is of no use any more
+  if (isSoon && (writes || isUnreadable(state.record, found))) return undefined;
+  if (shim !== undefined && shimState !== undefined && shimState !== "?") kill(shim, "SIGKILL"); // it is of no use any more
   return { status: null };
+}
+
+/** There is a record, but no room (descriptors, memory) to read it now. */
+function isUnreadable(record: string, found: LaunchRecord | undefined): boolean {
+  return found === undefined && existsSync(record);
 }
 
 /** A record without a program: its shim, or the copy of it that becomes the program, may still be at work. */
 export function isStarting(record: string): boolean {
-  return findByArguments((args) => isShimArgv(args, record)).length > 0;
+  return findStarting(record)?.length !== 0;
+}
+
+/** @returns `undefined` if they cannot be seen now. */
+function findStarting(record: string): number[] | undefined {
+  try {
+    return findByArguments((args) => isShimArgv(args, record));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Kill what works for a record that names no program: the shim, also a stopped one, and its copy that was to become the program. */
 export async function endStarting(record: string): Promise<void> {
   for (let waited = 0; waited < endWithinMs; waited += 20) {
-    const left = findByArguments((args) => isShimArgv(args, record));
-    if (left.length === 0) return;
-    for (const pid of left) kill(pid, "SIGKILL");
+    const left = findStarting(record);
+    if (left?.length === 0) return;
+    for (const pid of left ?? []) kill(pid, "SIGKILL");
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
-function isShim(pid: number, record: string): boolean {
-  return isShimArgv(readArguments(pid), record);
+/** @returns As in the process table, `?` also where it cannot be seen whose process that is; `undefined` once the shim is gone. */
+function stateOfShim(pid: number, record: string): string | undefined {
+  const state = readProcess(pid)?.state;
+  if (state === undefined || "?ZX".includes(state)) return state === "?" ? state : undefined;
+  const args = readArguments(pid);
+  return args.length === 0 ? "?" : isShimArgv(args, record) ? state : undefined;
 }
 
 function isShimArgv(args: readonly string[], record: string): boolean {

@@ -119,7 +119,7 @@ function startShim(options: LaunchOptions, command: ProgramCommand, record: stri
     writeFileSync(scriptPath, shimScript({ argv: command.argv, directory, bootId: bootId(), task }), { mode: 0o600 });
     script = openSync(scriptPath, "r");
     rmSync(scriptPath);
-    return spawnDetached({ argv: shimArgv(data.path, record), env: options.env, input: script, output: [log, "ignore"] });
+    return spawnDetached({ argv: shimArgv(data.path, record), env: command.env, input: script, output: [log, "ignore"] });
   } finally {
     closeSync(log);
     if (script !== undefined) closeSync(script);

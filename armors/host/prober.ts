@@ -138,7 +138,7 @@ async function askProgram(probe: AskedProbe & { readonly type: "exec" }, surroun
   if (!found.ok) return found.reason;
   const timeout = findProgram("timeout");
   const guard = timeout.ok ? [timeout.path, "-s", "KILL", `${Math.ceil(timeoutMs / 1_000) + 1}`] : [];
-  const child = spawnDetached({ argv: [...guard, ...found.argv] as [string, ...string[]], env: surroundings.env, directory: surroundings.directory });
+  const child = spawnDetached({ argv: [...guard, ...found.argv] as [string, ...string[]], env: found.env, directory: surroundings.directory });
   const end = (): void => void (child.identity && signalGroup(child.identity, "SIGKILL"));
   let late = false;
   const timer = setTimeout(() => {

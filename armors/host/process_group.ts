@@ -6,19 +6,22 @@
  */
 import { readdirSync } from "node:fs";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
-import { confirmGone, entryOf, isAlive, kill, readProcess } from "./process_table.ts";
+import { confirmGone, entryOf, isAlive, isUnseen, kill, readProcess } from "./process_table.ts";
 import { bootId } from "./system_clock.ts";
 
 /**
  * Signal the group of a launched program, also when the program itself has ended
  * and only its children are left.
  *
- * @returns `false` if nothing of it is left (dead members that nobody has collected count as left), or its pid is another's now.
+ * @returns `false` if nothing of it is left (dead members that nobody has collected count as left), or its pid is another's now,
+ *   or may be: it cannot be seen.
  */
 export function signalGroup(program: ProcessIdentity, signal: NodeJS.Signals): boolean {
   if (!isGroupOurs(program)) return false;
   // On record, but not yet leader of its group: for a millisecond it is still the shim's copy.
-  const group = entryOf(program)?.group ?? program.pid;
+  const entry = entryOf(program);
+  if (entry && isUnseen(entry)) return false;
+  const group = entry?.group ?? program.pid;
   return kill(group === program.pid ? -program.pid : program.pid, signal);
 }
 
@@ -30,22 +33,26 @@ export function signalLeftBehind(pid: number, signal: NodeJS.Signals): void {
   if (readProcess(pid) === undefined) kill(-pid, signal);
 }
 
-/** Does any process of the program's group live? */
+/** Does any process of the program's group live, as far as can be seen now? */
 export function isGroupAlive(program: ProcessIdentity): boolean {
   if (!isGroupOurs(program)) return false;
   if (isAlive(program)) return true;
   if (!kill(-program.pid, 0)) return false; // the usual case, 1 µs; dead but uncollected members still count here
-  return readdirSync("/proc").some((name) => {
-    const pid = Number(name);
-    const entry = pid > 0 ? readProcess(pid) : undefined;
-    return entry?.group === program.pid && entry.state !== "Z" && entry.state !== "X";
-  });
+  try {
+    return readdirSync("/proc").some((name) => {
+      const pid = Number(name);
+      const entry = pid > 0 ? readProcess(pid) : undefined;
+      return entry !== undefined && (isUnseen(entry) || (entry.group === program.pid && entry.state !== "Z" && entry.state !== "X"));
+    });
+  } catch {
+    return true; // they cannot be seen now
+  }
 }
 
 /** A pid is not given anew while a group has it as its id; so the group is ours unless another process has the pid. */
 function isGroupOurs(program: ProcessIdentity): boolean {
   if (program.bootId !== bootId()) return false;
-  return entryOf(program) !== undefined || readProcess(program.pid) === undefined;
+  return entryOf(program) !== undefined || readProcess(program.pid) === undefined; // what cannot be seen is taken for it
 }
 
 /**
@@ -75,9 +82,12 @@ export async function stopGracefully(
   program: ProcessIdentity,
   options: { readonly graceMs: number; readonly killMs?: number },
 ): Promise<"ended" | "killed" | "alive"> {
-  signalGroup(program, "SIGTERM");
-  signalGroup(program, "SIGCONT");
-  if (await confirmGone(() => !isAlive(program), options.graceMs)) {
+  let asked = false;
+  const isGone = (): boolean => {
+    asked ||= signalGroup(program, "SIGTERM") && signalGroup(program, "SIGCONT");
+    return !isAlive(program);
+  };
+  if (await confirmGone(isGone, options.graceMs)) {
     await killGroup(program, options.killMs ?? 5_000); // children that stayed
     return "ended";
   }

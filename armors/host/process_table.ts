@@ -2,6 +2,8 @@
  * Processes of this machine, read from `/proc`. A process is named by pid, start
  * time and boot; state `Z` (ended, not yet collected) means dead.
  *
+ * What cannot be read is not gone: without free descriptors or memory this process sees nothing, and all go on.
+ *
  * @module
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -14,7 +16,7 @@ export interface ProcessEntry {
   readonly pid: number;
   /** File name of the program, cut to 15 bytes by the kernel; may hold any character. */
   readonly name: string;
-  /** `R` running, `S` and `D` sleeping, `T` stopped, `t` traced, `Z` and `X` dead. */
+  /** `R` running, `S` and `D` sleeping, `T` stopped, `t` traced, `Z` and `X` dead; `?` there is one, and it cannot be read now. */
   readonly state: string;
   readonly parent: number;
   readonly group: number;
@@ -48,37 +50,48 @@ export function parseStat(text: string): ProcessEntry | undefined {
     : undefined;
 }
 
-/** @returns `undefined` if there is no such process. */
+/** @returns `undefined` if there is no such process; of one that cannot be read now the pid and state `?`, see {@link isUnseen}. */
 export function readProcess(pid: number): ProcessEntry | undefined {
   try {
     return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return undefined; // ENOENT, or ESRCH when it ended while being read
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    return { pid, name: "", state: "?", parent: NaN, group: NaN, session: NaN, threads: NaN, startTicks: NaN };
   }
 }
 
-/** Name a process that is running now. */
+/** The second when it ended while being read. */
+function isGone(error: unknown): boolean {
+  return ["ENOENT", "ESRCH"].includes(String((error as NodeJS.ErrnoException).code));
+}
+
+/** Nothing is known of it but its pid: it counts as alive, and gets no signal, for it might be another's. */
+export function isUnseen(entry: ProcessEntry): boolean {
+  return entry.state === "?";
+}
+
+/** Name a process that is running now. @returns `undefined` if there is none, or it cannot be read now. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const entry = readProcess(pid);
-  return entry === undefined || isDead(entry)
+  return entry === undefined || isDead(entry) || isUnseen(entry)
     ? undefined
     : { pid: entry.pid, startTicks: entry.startTicks, bootId: bootId() };
 }
 
-/** @returns The entry of exactly this process, dead or alive; `undefined` once it is gone or its pid is another's. */
+/** @returns The entry of exactly this process, dead or alive, or an unseen one; `undefined` once it is gone or its pid is another's. */
 export function entryOf(identity: ProcessIdentity): ProcessEntry | undefined {
   if (identity.bootId !== bootId()) return undefined;
   const entry = readProcess(identity.pid);
-  return entry?.startTicks === identity.startTicks ? entry : undefined;
+  return entry && (isUnseen(entry) || entry.startTicks === identity.startTicks) ? entry : undefined;
 }
 
-/** Is exactly this process alive? */
+/** Is exactly this process alive, as far as can be seen now? */
 export function isAlive(identity: ProcessIdentity): boolean {
   const entry = entryOf(identity);
   return entry !== undefined && !isDead(entry);
 }
 
-/** What exactly this process is doing. */
+/** What exactly this process is doing; it runs if that cannot be seen now. */
 export function programState(identity: ProcessIdentity): ProgramState {
   const entry = entryOf(identity);
   if (entry === undefined || isDead(entry)) return "gone";
@@ -95,11 +108,15 @@ function isDead(entry: ProcessEntry): boolean {
   return entry.state === "X" || (entry.state === "Z" && entry.threads <= 1);
 }
 
-/** Processes whose arguments satisfy `test`; reads the whole table, some 10 µs a process. */
+/**
+ * Processes whose arguments satisfy `test`; reads the whole table, some 10 µs a process.
+ *
+ * @throws If the table cannot be read now: there may be others.
+ */
 export function findByArguments(test: (args: readonly string[]) => boolean): number[] {
   return readdirSync("/proc").map(Number).filter((pid) => {
     if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-    const args = readArguments(pid);
+    const args = argumentsOf(pid);
     return args.length > 0 && test(args);
   });
 }
@@ -125,23 +142,34 @@ function valueOf(args: readonly string[], flag: string): string | undefined {
   return at < 0 ? undefined : args[at] === flag ? args[at + 1] : args[at]!.slice(flag.length + 1);
 }
 
-/** @returns The arguments of a process; empty if it is gone, dead or a kernel thread. */
+/** @returns The arguments of a process; empty if it is gone, dead, a kernel thread, or cannot be read now. */
 export function readArguments(pid: number): string[] {
+  try {
+    return argumentsOf(pid);
+  } catch {
+    return [];
+  }
+}
+
+function argumentsOf(pid: number): string[] {
   try {
     const text = readFileSync(`/proc/${pid}/cmdline`, "utf8");
     return text === "" ? [] : text.replace(/\0$/, "").split("\0");
-  } catch {
-    return [];
+  } catch (error) {
+    // Some machines show nobody another user's processes: none of them is ours.
+    if (isGone(error) || ["EACCES", "EPERM"].includes(String((error as NodeJS.ErrnoException).code))) return [];
+    throw error;
   }
 }
 
 /**
  * Send a signal to exactly this process.
  *
- * @returns `false` if it is gone or not ours to signal.
+ * @returns `false` if it is gone, not ours to signal, or cannot be seen now.
  */
 export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
-  return isAlive(identity) && kill(identity.pid, signal);
+  const entry = entryOf(identity);
+  return entry !== undefined && !isUnseen(entry) && !isDead(entry) && kill(identity.pid, signal);
 }
 
 /**
@@ -154,8 +182,11 @@ export async function killAndConfirm(
   signal: NodeJS.Signals,
   timeoutMs: number,
 ): Promise<boolean> {
-  signalProcess(identity, signal);
-  return await confirmGone(() => !isAlive(identity), timeoutMs);
+  let sent = false;
+  return await confirmGone(() => {
+    sent ||= signalProcess(identity, signal);
+    return !isAlive(identity);
+  }, timeoutMs);
 }
 
 /**

@@ -158,6 +158,25 @@ describe("ApplicationApi", () => {
     expect(as(nobody!.uid, 'ls "$(dirname "$1")"')).not.toBe(0);
   });
 
+  test.skipIf(!nobody || !daemon)("of an instance that has another user now is that user's, and no more the former one's", async () => {
+    const folder = temporary.folder();
+    const api = make(folder);
+    const heard: number[] = [];
+    await api.serve(info, nobody, () => heard.push(1));
+    const path = api.path("web.0");
+    const former = connect(path).on("error", () => {});
+    temporary.defer(() => former.destroy());
+    await new Promise((resolve) => former.once("connect", resolve));
+    const closed = new Promise((resolve) => former.once("close", resolve));
+    // Two that are on their way at once: the last one counts.
+    await Promise.all([api.serve({ ...info, launch: 2 }, undefined, () => heard.push(2)), api.serve({ ...info, launch: 3 }, daemon, () => heard.push(3))]);
+    await closed;
+    expect(statSync(path)).toMatchObject({ uid: daemon!.uid, gid: daemon!.gid });
+    expect(await ask(path, "POST", "/v1/progress")).toMatchObject({ status: 204 });
+    expect(heard).toEqual([3]);
+    expect(readdirSync(folder)).toHaveLength(1);
+  });
+
   test("its folder is the same again, and mended, in the next life", () => {
     const data = openDataDir(temporary.folder());
     const folder = openApiFolder(data, openRunDir(data));

@@ -45,10 +45,10 @@ export async function until(condition: () => boolean | Promise<boolean>, what: s
   }
 }
 
-/** @returns The path of a compiled C program, or `undefined` where there is no compiler. */
-export function compileC(folder: string, name: string, source: string): string | undefined {
+/** @returns The path of a compiled C program (or, with `-shared`, library), or `undefined` where there is no compiler. */
+export function compileC(folder: string, name: string, source: string, flags: readonly string[] = []): string | undefined {
   const path = join(folder, name);
   writeFileSync(`${path}.c`, source);
-  const result = spawnSync("gcc", ["-O1", "-o", path, `${path}.c`, "-pthread"], { encoding: "utf8" });
+  const result = spawnSync("gcc", ["-O1", ...flags, "-o", path, `${path}.c`, "-pthread"], { encoding: "utf8" });
   return result.status === 0 && existsSync(path) ? path : undefined;
 }

@@ -244,7 +244,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "hung armor taken for gone",
     changes: [
-      { file: "armors/host/armor_processes.ts", text: "    await this.#endOlder(role, armor, before);\n", planted: "" },
+      { file: "armors/host/armor_processes.ts", text: "      await this.#endOlder(role, armor, before);\n", planted: "" },
       { file: "armors/host/armor_processes.ts", text: "    void this.system.killAndConfirm(identity, \"SIGKILL\", killWithinMs).then(() => {\n      const tracked = this.#tracked.get(armor);\n      if (!tracked?.child) ", planted: "    void Promise.resolve().then(() => {\n      " },
     ],
     rule: "gone before replaced",
