@@ -145,6 +145,9 @@ export const restartDefaults = {
   crashLoopWindowMs: 60_000,
 } as const;
 
+/** How often processes look whether what they have in the run-time folder is there yet. */
+export const lookAtRunDirMs = 2_000;
+
 /** @returns Milliseconds that something of this cost per node has to wait after the last time; 0 among few nodes. */
 export function pauseAmongMany(nodes: number, perNodeMs: number): number {
   return nodes <= timing.pauseFromNodes ? 0 : Math.floor(nodes * perNodeMs);

@@ -16,9 +16,9 @@ export class AnsweredPorts {
   /** The port to ask. */
   read(id: ArmorId | "guard"): number | undefined {
     if (this.#answered.delete(id)) return this.#asked.get(id);
-    const port = this.readFile(id);
-    if (port === undefined) this.#asked.delete(id);
-    else this.#asked.set(id, port);
+    // A file that is gone says nothing: the folder may have vanished under a process that is well.
+    const port = this.readFile(id) ?? this.#asked.get(id);
+    if (port !== undefined) this.#asked.set(id, port);
     return port;
   }
 

@@ -12,7 +12,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import process from "node:process";
@@ -33,7 +33,8 @@ type Served = {
   ended: boolean;
   progressAtMs: number;
   readonly owner: SocketOwner | undefined;
-  readonly server: Promise<Server>;
+  /** `undefined`: there is none yet. Never rejected. */
+  server: Promise<Server | undefined>;
 };
 
 /** Who may open a socket, if not this process's user alone. */
@@ -50,8 +51,8 @@ export class ApplicationApi {
   readonly #served = new Map<string, Served>();
   #count = 0;
 
-  /** @param folder Of the sockets; see `openApiFolder()`. */
-  constructor(readonly folder: string) {}
+  /** @param folder Of the sockets; see `openApiFolder()`. Of another one, sockets are made there by {@link mend}. */
+  constructor(public folder: string) {}
 
   /** Path of an instance's socket: the same for all its launches, and in every life of this armor. */
   path(instance: string): string {
@@ -64,26 +65,17 @@ export class ApplicationApi {
    * connected to the former one cannot speak for that launch.
    *
    * @param onProgress The program has got on; not called more than 100 times a second.
-   * @throws If the socket cannot be made.
+   * @throws If the socket cannot be made; {@link mend} tries it again.
    */
   async serve(info: InstanceInfo, owner: SocketOwner | undefined, onProgress: () => void): Promise<void> {
     const known = this.#served.get(info.instance);
-    if (known && known.owner?.uid === owner?.uid && known.owner?.gid === owner?.gid) {
-      Object.assign(known, { info, onProgress, ended: false, progressAtMs: 0 });
-      await known.server;
-      return;
-    }
-    const listen = (): Promise<Server> => this.#listen(info.instance, owner, (...exchange) => answer(served, ...exchange));
+    const state = { info, onProgress, ended: false, progressAtMs: 0 };
+    const isSame = known && known.owner?.uid === owner?.uid && known.owner?.gid === owner?.gid;
     // After the former one, or that might take the path over.
-    const server = known ? known.server.then(closeServer, () => {}).then(listen) : listen();
-    const served: Served = { info, onProgress, ended: false, progressAtMs: 0, owner, server };
+    const before = (): Promise<undefined> => known?.server.then((server) => void (server && closeServer(server))) ?? Promise.resolve(undefined);
+    const served: Served = isSame ? Object.assign(known, state) : { ...state, owner, server: before() };
     this.#served.set(info.instance, served);
-    try {
-      await server;
-    } catch (error) {
-      if (this.#served.get(info.instance) === served) this.#served.delete(info.instance);
-      throw error;
-    }
+    await this.#mend(served);
   }
 
   /** A program has ended: its socket says so, until the instance is served or forgotten. */
@@ -92,15 +84,34 @@ export class ApplicationApi {
     if (served?.info.launch === launch) served.ended = true;
   }
 
+  /** Make sockets anew that have vanished with their folder, or could not be made. What still cannot be is left for the next time. */
+  async mend(): Promise<void> {
+    await Promise.allSettled([...this.#served.values()].map((served) => this.#mend(served)));
+  }
+
+  /** One after the other for each instance. */
+  #mend(served: Served): Promise<unknown> {
+    const last = served.server;
+    const made = last.then(async (before) => {
+      const { instance } = served.info;
+      if (before && existsSync(this.path(instance))) return before;
+      const server = await this.#listen(instance, served.owner, (...exchange) => answer(served, ...exchange));
+      if (before) closeServer(before);
+      return server;
+    });
+    served.server = made.catch(() => last);
+    return made;
+  }
+
   /** Close the sockets of instances that are not among these, and delete what an earlier life left. */
   retain(instances: ReadonlySet<string>): void {
     for (const [instance, { server }] of this.#served) {
       if (instances.has(instance)) continue;
       this.#served.delete(instance);
-      void server.then(closeServer, () => {});
+      void server.then((made) => made && closeServer(made));
     }
     const paths = new Set([...instances, ...this.#served.keys()].map((instance) => this.path(instance)));
-    for (const name of readdirSync(this.folder)) {
+    for (const name of namesIn(this.folder)) {
       const path = join(this.folder, name);
       // Half-made by a life that ended: `HASH.sock.PID.N`.
       const [, pid] = /\.sock\.(\d+)\.\d+$/.exec(name) ?? [];
@@ -134,6 +145,15 @@ export class ApplicationApi {
     if (owner && owner.uid !== process.geteuid?.()) chownSync(temporary, owner.uid, owner.gid);
     renameSync(temporary, path);
     return server;
+  }
+}
+
+/** None in a folder that has vanished. */
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 

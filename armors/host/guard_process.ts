@@ -73,6 +73,8 @@ class GuardProcess {
   #ownEnd = false;
   /** It was stopped when it was ended. */
   #wasStopped = false;
+  /** Why the last one could not be started, as it was told. */
+  #notStarted = "";
   #stopping = false;
   #disarm: (() => void) | undefined;
 
@@ -137,13 +139,29 @@ class GuardProcess {
   }
 
   #startDaemon(): void {
-    const child = this.machine.startDaemon(this.#restarts++, this.#ownEnd);
-    this.#daemon = child.identity;
+    const child = this.#tryDaemon();
+    this.#daemon = child?.identity;
+    // As one that ended at once; not within this step, which is not over.
+    if (!child) return void this.machine.clock.after(0, () => this.#exited(undefined, null));
     [this.#ownEnd, this.#wasStopped] = [false, false];
     child.onExit(({ code, signal }) => {
       this.#ownEnd ||= isOwnEnd(code, signal);
       this.#exited(child.identity, code);
     });
+  }
+
+  /** No process, no memory, no log file: that passes, and a node without a guard has nobody to wait for it. */
+  #tryDaemon(): DetachedProcess | undefined {
+    try {
+      const child = this.machine.startDaemon(this.#restarts++, this.#ownEnd);
+      this.#notStarted = "";
+      return child;
+    } catch (error) {
+      const reason = messagesOf(error);
+      if (reason !== this.#notStarted) this.machine.tell(`the daemon cannot be started: ${reason}`);
+      this.#notStarted = reason;
+      return undefined;
+    }
   }
 
   #exited(which: ProcessIdentity | undefined, code: number | null): void {
@@ -189,4 +207,10 @@ class GuardProcess {
     this.#ports.close();
     this.machine.exit(status);
   }
+}
+
+/** What an error and its causes say, in one line. */
+function messagesOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${messagesOf(error.cause)}`;
 }

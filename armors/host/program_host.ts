@@ -11,7 +11,7 @@ import type { Clock } from "../../core/clock.ts";
 import { encode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
 import type { HostCommand } from "../../core/effects.ts";
-import { timing } from "../../core/limits.ts";
+import { lookAtRunDirMs, timing } from "../../core/limits.ts";
 import type { Payload } from "../../core/payload.ts";
 import type { ProcessIdentity } from "../../core/process_identity.ts";
 import { type Application, type AskedProbe, completeApplication } from "../application.ts";
@@ -29,7 +29,7 @@ import { killGroup, signalGroup, stopGracefully } from "./process_group.ts";
 import { type ProbeAnswer, Prober, type ProbeSurroundings } from "./prober.ts";
 import { isAlive, type ProgramState, programState } from "./process_table.ts";
 import { findProgram, lookupText, standardEnvironment } from "./program_lookup.ts";
-import { openApiFolder, openRunDir } from "./run_dir.ts";
+import { followRunDir, linkedApiFolder, openApiFolder } from "./run_dir.ts";
 import { bootId, systemClock } from "./system_clock.ts";
 import { currentUser, findUser, type User } from "./user_lookup.ts";
 
@@ -294,14 +294,28 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
   mkdirSync(logFolder, { recursive: true, mode: 0o700 });
   const logs = new LogKeeper(logFolder, systemClock, log);
   let api: ApplicationApi | undefined;
+  const run = followRunDir(data);
+  let told = false;
+  /** While its folder is missing, where it was: that is where it will most likely be again. */
+  const apiFolder = (): string | undefined => {
+    try {
+      const folder = openApiFolder(data, run);
+      told = false;
+      return folder;
+    } catch (error) {
+      if (!told) log(`no ARMOR_API: ${error instanceof Error ? error.message : String(error)}`);
+      told = true;
+      return linkedApiFolder(data);
+    }
+  };
   /** Made when there is somebody to use it. A program is worth more than its way to speak. */
   const apiNow = (): ApplicationApi | undefined => {
-    try {
-      return (api ??= new ApplicationApi(openApiFolder(data, openRunDir(data))));
-    } catch (error) {
-      log(`no ARMOR_API: ${error instanceof Error ? error.message : String(error)}`);
-      return undefined;
-    }
+    const folder = apiFolder();
+    if (folder === undefined) return api;
+    if (!api) systemClock.every(lookAtRunDirMs, () => void apiNow()?.mend());
+    api ??= new ApplicationApi(folder);
+    api.folder = folder;
+    return api;
   };
   const prober = new Prober(systemClock);
 

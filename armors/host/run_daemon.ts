@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { lstatSync } from "node:fs";
 import { ArmorError } from "../../core/errors.ts";
 import { parseAddress } from "../../transports/address.ts";
 import { heartbeatKeys } from "../../transports/heartbeat_datagram.ts";
@@ -30,12 +31,13 @@ import { handFile, handPath } from "./hand_record.ts";
 import { identityFile, KeptIdentity } from "./identity.ts";
 import { forgetConfiguration, storedApplications } from "./initial_configuration.ts";
 import { askCluster } from "./join.ts";
+import { KeptSocket } from "./kept_socket.ts";
 import { tryLock } from "./lock_file.ts";
 import { nodeFlags } from "./node_flags.ts";
 import { connectWithinMs, type PeersOptions } from "./peers.ts";
 import type { RoleOptions } from "./role_flags.ts";
 import { openRunDir } from "./run_dir.ts";
-import { nowMs } from "./system_clock.ts";
+import { nowMs, systemClock } from "./system_clock.ts";
 import { logLine, systemMachine } from "./system_machine.ts";
 
 const lockWithinMs = 2_000;
@@ -100,11 +102,26 @@ export async function runDaemon(options: RoleOptions): Promise<undefined> {
   const { processes } = daemon;
   const injection = injecting && new injecting.Injection({ data, node: id, living: (of) => processes.living(of), log: logLine });
   const { fetch } = createApi(daemonApi({ daemon, data, events, tls: () => tls, injection }));
-  let inner: RunningHttp2Server | undefined;
+  let inner: KeptSocket | undefined;
   let outer: RunningHttp2Server | undefined;
   await daemon.start({
     openInner: async (onLink) => {
-      inner = await startHttp2Server({ listen: { path: run.socket }, fetch, onLink });
+      let { path } = run;
+      inner = new KeptSocket({
+        clock: systemClock,
+        open: () => {
+          const opened = openRunDir(data, path);
+          path = opened.path;
+          return opened.socket;
+        },
+        listen: (at) => startHttp2Server({ listen: { path: at }, fetch, onLink }),
+        fileAt: (at) => {
+          const stat = lstatSync(at, { throwIfNoEntry: false });
+          return stat && `${stat.dev}:${stat.ino}`;
+        },
+        log: logLine,
+      });
+      await inner.open();
     },
     // The certificate takes a moment, local service does not wait for it.
     openOuter: async (onLink) => {

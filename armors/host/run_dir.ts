@@ -6,14 +6,17 @@
  * daemon and a command line need not have the same one: so the daemon leaves a
  * symbolic link in its data dir, and that is what everyone follows.
  *
+ * It may vanish while the node runs: with the last session of its user, or for
+ * its age. Then the daemon makes one anew, perhaps elsewhere, and all others
+ * follow the link again; none of them makes one of its own, where nobody listens.
+ *
  * @module
  */
 import { createHash } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import process from "node:process";
-import type { ArmorId } from "../../core/micro_operation.ts";
-import { type DataDir, DataDirError, fileName } from "./data_dir.ts";
+import { type DataDir, DataDirError } from "./data_dir.ts";
 
 /** Paths below a run-time folder. */
 export interface RunDir {
@@ -23,20 +26,24 @@ export interface RunDir {
 }
 
 const socketPathBytesMax = 107;
+/** Nothing is here, and nobody can make it. */
+const nowhere = "/dev/null/armor";
 
 /**
  * The run-time folder, made if needed (mode 0700) and linked from the data dir.
- * One that is linked already is kept as long as it exists.
+ * One that is linked already is kept as long as it exists. For guards and
+ * daemons, see {@link followRunDir}.
  *
+ * @param before Where it was a moment ago, and had better be again: running programs know the paths in it.
  * @throws {DataDirError} `"not_writable"` if no candidate can be used.
  */
-export function openRunDir(data: DataDir): RunDir {
+export function openRunDir(data: DataDir, before?: string): RunDir {
   const linked = linkedRunDir(data);
-  if (linked !== undefined) return linked;
-  for (const path of candidates(data)) {
+  if (linked !== undefined && makePrivate(join(linked.path, "ports"))) return followRunDir(data);
+  for (const path of [...(before === undefined ? [] : [before]), ...candidates(data)]) {
     if (!makePrivate(join(path, "..")) || !makePrivate(path) || !makePrivate(join(path, "ports"))) continue;
     link(path, data.run);
-    return runDir(path);
+    return followRunDir(data);
   }
   throw new DataDirError("not_writable", `Cannot make a run-time folder: tried ${candidates(data).map((path) => JSON.stringify(path)).join(", ")}`);
 }
@@ -57,6 +64,11 @@ export function openApiFolder(data: DataDir, run: RunDir): string {
     return path;
   }
   throw new DataDirError("not_writable", "Cannot make a folder for the sockets of applications");
+}
+
+/** The folder that {@link openApiFolder} has linked last, whether it is there or not. */
+export function linkedApiFolder(data: DataDir): string | undefined {
+  return linkOf(data.api);
 }
 
 /** Below a private run-time folder nobody else can go. */
@@ -86,6 +98,19 @@ function link(target: string, path: string): void {
   rmSync(temporary, { force: true });
   symlinkSync(target, temporary);
   renameSync(temporary, path);
+}
+
+/** The run-time folder, wherever the link leads at the moment; while it leads nowhere, so do the paths. */
+export function followRunDir(data: DataDir): RunDir {
+  const now = (): RunDir => linkedRunDir(data) ?? runDir(nowhere);
+  return {
+    get path() {
+      return now().path;
+    },
+    get socket() {
+      return now().socket;
+    },
+  };
 }
 
 /** @returns The run-time folder that a daemon has made, or `undefined` if there is none. */
@@ -145,26 +170,4 @@ function makePrivate(path: string): boolean {
 function isPrivate(path: string): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   return stat?.isDirectory() === true && stat.uid === (process.geteuid?.() ?? 0) && (stat.mode & 0o077) === 0;
-}
-
-/** Publish the loopback UDP port of an armor's heartbeat socket (or of `guard`); readers see the old one or the new one. */
-export function writePort(run: RunDir, id: ArmorId | "guard", port: number): void {
-  const path = join(run.path, "ports", fileName(id));
-  writeFileSync(`${path}.${process.pid}`, `${port}\n`, { mode: 0o600 });
-  renameSync(`${path}.${process.pid}`, path);
-}
-
-/** @returns The port last published for an armor, or `undefined`. */
-export function readPort(run: RunDir, id: ArmorId | "guard"): number | undefined {
-  try {
-    const port = Number(readFileSync(join(run.path, "ports", fileName(id)), "latin1"));
-    return Number.isInteger(port) && port > 0 && port < 65_536 ? port : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Forget the port of an armor that has ended for good. */
-export function removePort(run: RunDir, id: ArmorId | "guard"): void {
-  rmSync(join(run.path, "ports", fileName(id)), { force: true });
 }

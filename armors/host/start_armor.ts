@@ -23,7 +23,7 @@ import { markBoot, ranInBoot } from "./restored_generation.ts";
 import { againAfter, mistakeStatus } from "./start_failure.ts";
 import { parseRoleFlags, type RoleOptions } from "./role_flags.ts";
 import { runArmor } from "./run_armor.ts";
-import { openRunDir } from "./run_dir.ts";
+import { followRunDir } from "./run_dir.ts";
 import { logLine, systemMachine } from "./system_machine.ts";
 
 /** Start the armor of a role; returns while it runs. */
@@ -78,7 +78,7 @@ async function kindOf(role: Exclude<Role, "daemon">, node: string, data: DataDir
 }
 
 async function machineOf({ armor }: ArmorKind, node: string, data: DataDir, { allowInjection }: RoleOptions): Promise<ArmorMachine> {
-  const run = openRunDir(data);
+  const run = followRunDir(data);
   const folder = data.armor(armor);
   let kernel: Microkernel | undefined;
   // Where faults may be injected; without the flag there is no such place.

@@ -8,8 +8,10 @@ import { ArmorError } from "../../core/errors.ts";
 import { openHeartbeatPort } from "../../transports/heartbeat_port.ts";
 import { AnsweredPorts } from "./answered_ports.ts";
 import type { Machine } from "./machine.ts";
+import { readPort, writePort } from "./port_files.ts";
 import { identify } from "./process_table.ts";
-import { readPort, type RunDir, writePort } from "./run_dir.ts";
+import { PublishedPorts } from "./published_ports.ts";
+import type { RunDir } from "./run_dir.ts";
 import type { Seams } from "./seams.ts";
 import { bootId, joinTurn, systemClock } from "./system_clock.ts";
 import { systemRandom } from "./system_random.ts";
@@ -27,12 +29,13 @@ export function systemMachine(run: RunDir, seams?: Seams): Machine {
   const self = identify(process.pid);
   if (!self) throw new ArmorError("no_proc", "Cannot start: /proc is not readable");
   const ports = new AnsweredPorts((id) => readPort(run, id));
+  const published = new PublishedPorts(systemClock, { read: (id) => readPort(run, id), write: (id, port) => writePort(run, id, port) }, logLine);
   return {
     clock: systemClock,
     random: systemRandom,
     bootId: bootId(),
     self,
-    ports: { read: (id) => ports.read(id), write: (id, port) => writePort(run, id, port) },
+    ports: { read: (id) => ports.read(id), write: (id, port) => published.write(id, port) },
     pause: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
     openPort: (way, options) => {
       const onHeartbeat: typeof options.onHeartbeat = (heartbeat, from) => {

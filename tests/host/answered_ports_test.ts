@@ -29,3 +29,13 @@ test("AnsweredPorts.answered() heeds no answer from another port, and knows a gu
   expect([ports.read("guard"), reads()]).toEqual([3, 3]);
   expect(ports.read("daemon@x")).toBeUndefined();
 });
+
+test("AnsweredPorts.read() asks the last port known while its file is missing", () => {
+  const files: { [id: string]: number } = { ftm: 1 };
+  const { ports } = portsOf(files);
+  ports.read("ftm");
+  delete files["ftm"];
+  expect([ports.read("ftm"), ports.read("ftm")]).toEqual([1, 1]);
+  files["ftm"] = 2;
+  expect(ports.read("ftm")).toBe(2);
+});

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -136,6 +136,30 @@ describe("ApplicationApi", () => {
     const status = await new Promise((resolve) => child.on("close", resolve));
     expect({ status, text }).toEqual({ status: 0, text: `${JSON.stringify(info)}\n` });
     expect(progress).toBe(1);
+  });
+
+  test("its sockets come back when their folder has vanished, and again after it, also elsewhere", async () => {
+    const folder = join(temporary.folder(), "sockets");
+    mkdirSync(folder);
+    const api = make(folder);
+    await api.serve(info, undefined, () => {});
+    const path = api.path("web.0");
+    rmSync(folder, { recursive: true });
+    api.retain(new Set(["web.0"]));
+    await api.mend();
+    await expect(api.serve({ ...info, instance: "web.1" }, undefined, () => {})).rejects.toThrow();
+    mkdirSync(folder);
+    await api.mend();
+    expect(await ask(path, "GET", "/v1/instance")).toMatchObject({ status: 200 });
+    // One that could not be made at first too.
+    expect(await ask(api.path("web.1"), "GET", "/v1/instance")).toMatchObject({ status: 200 });
+    const { ino } = statSync(path);
+    await api.mend();
+    expect(statSync(path).ino).toBe(ino);
+    rmSync(folder, { recursive: true });
+    api.folder = temporary.folder();
+    await api.mend();
+    expect(await ask(api.path("web.0"), "GET", "/v1/instance")).toMatchObject({ status: 200 });
   });
 
   const nobody = process.geteuid?.() === 0 ? findUser("nobody") : undefined;

@@ -7,7 +7,8 @@ import { type DataDir, DataDirError, dataDir, openDataDir } from "../../armors/h
 import { lockHolder, tryLock } from "../../armors/host/lock_file.ts";
 import { openLog } from "../../armors/host/log_file.ts";
 import { findProgram, standardEnvironment, standardPath } from "../../armors/host/program_lookup.ts";
-import { linkedRunDir, openRunDir, readPort, removePort, writePort } from "../../armors/host/run_dir.ts";
+import { readPort, removePort, writePort } from "../../armors/host/port_files.ts";
+import { followRunDir, linkedRunDir, openRunDir } from "../../armors/host/run_dir.ts";
 import { currentUser, findUser } from "../../armors/host/user_lookup.ts";
 import { Temporary, until } from "./temporary.ts";
 
@@ -138,6 +139,37 @@ describe("openRunDir()", () => {
       expect(linkedRunDir(data)).toBeUndefined();
       expect(openRunDir(data).path).toBe(path);
       expect(lstatSync(path).isDirectory()).toBe(true);
+    });
+  });
+
+  test("is made again where it was, if that can be", () => {
+    const data = freshData();
+    let path = "";
+    withRuntimeDir(temporary.folder(), () => {
+      ({ path } = openRunDir(data));
+    });
+    rmSync(path, { recursive: true });
+    // Another environment: another folder would do as well.
+    withRuntimeDir(temporary.folder(), () => expect(openRunDir(data, path).path).toBe(path));
+    rmSync(join(path, "../.."), { recursive: true });
+    withRuntimeDir(temporary.folder(), () => expect(openRunDir(data, path).path).not.toBe(path));
+    rmSync(join(linkedRunDir(data)!.path, "ports"), { recursive: true });
+    expect(existsSync(join(openRunDir(data).path, "ports"))).toBe(true);
+  });
+
+  test("is followed by those who make none of their own", () => {
+    const data = freshData();
+    withRuntimeDir(temporary.folder(), () => {
+      const followed = followRunDir(data);
+      expect(existsSync(followed.path)).toBe(false);
+      const { path } = openRunDir(data);
+      expect([followed.path, followed.socket]).toEqual([path, join(path, "daemon.sock")]);
+      rmSync(path, { recursive: true });
+      expect(readPort(followed, "guard")).toBeUndefined();
+      expect(() => writePort(followed, "guard", 1)).toThrow();
+      expect(existsSync(path)).toBe(false);
+      openRunDir(data);
+      expect(followed.path).toBe(path);
     });
   });
 
