@@ -30,14 +30,27 @@ export class LogKeeper {
     readonly allocate: Allocate = systemAllocate,
   ) {}
 
-  /** How logs are cut here; `none`: only when a program starts. */
+  /** How logs are cut here; `none`: only when a program starts, or nobody knows yet, as on a full disk. */
   get means(): CutMeans | "none" {
+    try {
+      return this.#tryMeans();
+    } catch {
+      return "none";
+    }
+  }
+
+  /** What throws is tried again. */
+  #tryMeans(): CutMeans | "none" {
     return (this.#means ??= cutMeans(this.folder, this.allocate));
   }
 
   /** A program is about to be started: the only time to do it where nothing can be cut. */
   beforeStart(path: string, limits: LogLimits): void {
-    if ((sizeOf(path) ?? 0) > limits.maxBytes && this.means === "none") turnOver(path, limits);
+    try {
+      if ((sizeOf(path) ?? 0) > limits.maxBytes && this.means === "none") turnOver(path, limits);
+    } catch (error) {
+      this.#failed(path, error);
+    }
   }
 
   /** Keep a log within its limits from now on. @returns Leaves it alone. */
@@ -67,19 +80,24 @@ export class LogKeeper {
 
   async #keepWithin(path: string, limits: LogLimits): Promise<void> {
     if ((this.#retryAtMs.get(path) ?? 0) > this.clock.nowMs()) return;
-    const state = readLogState(path);
-    const bytes = (sizeOf(path) ?? 0) - state.hole;
-    // Less than nothing: somebody has emptied it, and what comes now stands where there was a hole.
-    if (!state.cutting && bytes >= 0 && bytes <= limits.maxBytes) return;
-    if (this.means === "none") return;
     try {
+      const state = readLogState(path);
+      const bytes = (sizeOf(path) ?? 0) - state.hole;
+      // Less than nothing: somebody has emptied it, and what comes now stands where there was a hole.
+      if (!state.cutting && bytes >= 0 && bytes <= limits.maxBytes) return;
+      const means = this.#tryMeans();
+      if (means === "none") return;
       if (state.cutting) await finishCut(path, limits, this.allocate);
       // One that is written faster than it is cut must not keep the others waiting.
-      for (let round = 0; round < 16 && await rotate(path, limits, this.means, this.allocate); round++);
+      for (let round = 0; round < 16 && await rotate(path, limits, means, this.allocate); round++);
       this.#retryAtMs.delete(path);
     } catch (error) {
-      this.note(`log ${path} is not rotated: ${error instanceof Error ? error.message : String(error)}`);
-      this.#retryAtMs.set(path, this.clock.nowMs() + retryMs);
+      this.#failed(path, error);
     }
+  }
+
+  #failed(path: string, error: unknown): void {
+    this.note(`log ${path} is not rotated: ${error instanceof Error ? error.message : String(error)}`);
+    this.#retryAtMs.set(path, this.clock.nowMs() + retryMs);
   }
 }

@@ -94,6 +94,9 @@ type AdoptArgs = LaunchArgs & { readonly boot: string; readonly stopping: boolea
 /** Launch records kept of each instance. */
 const launchesKept = 10;
 
+/** Status of a program that could not be started. */
+const notStarted = 127;
+
 /** A group that does not die is asked again; it cannot be replaced before. */
 const killWithinMs = 5_000;
 
@@ -152,8 +155,19 @@ export function programHost(system: ProgramSystem): {
   const serve = ({ id, launch: number, application }: LaunchArgs, local: Local): Promise<void> =>
     system.serve(id, number, application, () => local("application.progress", { id, launch: number }));
 
-  /** @param again The launch was ordered before: a record under its number is its own. */
+  /**
+   * @param again The launch was ordered before: a record under its number is its own.
+   * What the machine refuses to one program, a full disk for example, is told as its end: the armor has others.
+   */
   const start = async (args: LaunchArgs, local: Local, again: boolean): Promise<void> => {
+    try {
+      await tryStart(args, local, again);
+    } catch (error) {
+      local("program.exited", { id: args.id, launch: args.launch, status: notStarted, reason: error instanceof Error ? error.message : String(error) });
+    }
+  };
+
+  const tryStart = async (args: LaunchArgs, local: Local, again: boolean): Promise<void> => {
     const { id, launch: number, application } = args;
     await serve(args, local);
     // A program of that name that does not belong here ends first: it may be another.
@@ -172,7 +186,7 @@ export function programHost(system: ProgramSystem): {
       local("program.taken", { id, launch: number, number: newest, running: false, done });
     } else if (outcome.code === "exists") adopt({ ...args, boot: system.bootId(), stopping: false, graceMs: 0 }, local);
     else if (outcome.code === "refused") local("program.cannot", { id, launch: number, reason: outcome.reason });
-    else local("program.exited", { id, launch: number, status: 127, reason: outcome.reason });
+    else local("program.exited", { id, launch: number, status: notStarted, reason: outcome.reason });
   };
 
   /** Nothing comes of that launch any more. What a service leaves without an exit status is adopted, and restarted by policy. */
@@ -218,7 +232,7 @@ export function programHost(system: ProgramSystem): {
     }
     if (record === undefined) return void start(args, local, true);
     if (record.program === undefined) {
-      if (neverStarts(id, number)) return local("program.exited", { id, launch: number, status: 127, reason: "the launch shim ended before its program started" });
+      if (neverStarts(id, number)) return local("program.exited", { id, launch: number, status: notStarted, reason: "the launch shim ended before its program started" });
       // The shim is at work, or stopped.
       if (waitedMs < startWithinMs) clock.after(startLookMs, () => adopt(args, local, waitedMs + startLookMs));
       else void giveUp(args, local);

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { appendFileSync, closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import { LogKeeper } from "../../armors/host/log_keeper.ts";
@@ -314,6 +314,42 @@ describe("LogKeeper", () => {
     await keeper.look();
     expect(existsSync(`${path}.1`)).toBe(true);
     expect(await wholeLog(path)).toBe(lines(0, 20_000));
+  });
+
+  test("on a full disk, where it cannot be known what can be done, it says so, fails nobody, and tries again later", async () => {
+    const folder = temporary.folder();
+    const path = join(folder, "x.log");
+    const notes: string[] = [];
+    let nowMs = 0;
+    let full = true;
+    const keeper = new LogKeeper(folder, { ...idle, nowMs: () => nowMs }, (text) => notes.push(text), (...args) => {
+      if (full) throw new Error("ENOSPC: no space left on device");
+      return systemAllocate(...args);
+    });
+    const limits = { maxBytes: 65_536, keep: 9 };
+    writeFileSync(path, lines(0, 10_000));
+    expect(keeper.means).toBe("none");
+    keeper.keep(path, limits);
+    await keeper.look();
+    await keeper.look();
+    expect(notes).toEqual([`log ${path} is not rotated: ENOSPC: no space left on device`]);
+    full = false;
+    nowMs = 60_001;
+    await keeper.look();
+    expect(notes).toHaveLength(1);
+    expect(existsSync(`${path}.1`)).toBe(true);
+    expect(await wholeLog(path)).toBe(lines(0, 10_000));
+  });
+
+  test("a log that cannot be turned over is no reason not to start its program", async () => {
+    const folder = temporary.folder();
+    const path = join(folder, "x.log");
+    const notes: string[] = [];
+    writeFileSync(path, lines(0, 10_000));
+    mkdirSync(`${path}.state`);
+    await new LogKeeper(folder, idle, (text) => notes.push(text), nothing).beforeStart(path, { maxBytes: 65_536, keep: 1 });
+    expect(notes).toHaveLength(1);
+    expect(await wholeLog(path)).toBe(lines(0, 10_000));
   });
 
   test("a log that is not there is nobody's trouble", async () => {
