@@ -307,6 +307,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
   const logFolder = dirname(data.logs("any"));
   mkdirSync(logFolder, { recursive: true, mode: 0o700 });
   const logs = new LogKeeper(logFolder, systemClock, log);
+  void logs.finishCuts();
   let api: ApplicationApi | undefined;
   /** Made when there is somebody to use it. A program is worth more than its way to speak. */
   const apiNow = (): ApplicationApi | undefined => {
@@ -345,7 +346,8 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
       const around = surroundings(instance, application);
       if (typeof around === "string") return around;
       const logFile = data.log(application.name, instance);
-      logs.beforeStart(logFile, completeApplication(application).log);
+      // A number with a record may have a program, and that writes.
+      if (!readLaunchRecord(data.launch(instance, number))) await logs.beforeStart(logFile, completeApplication(application).log);
       pruneLaunches(data.launches(instance), launchesKept);
       return await launch({
         data,
