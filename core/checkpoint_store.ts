@@ -16,6 +16,11 @@ export interface Restored {
   readonly complete: boolean;
   /** The newest generation of which something is known to have been written, if all of it is missing. */
   readonly lost?: Generation | undefined;
+  /**
+   * True: of the last records nobody knows whether they are on the disk. A system that could not write them says so once, and
+   * shows them as written from then on. A snapshot is needed before anything is built on them.
+   */
+  readonly unsynced?: boolean | undefined;
   /** What was damaged, for the event `checkpoint.damaged`; empty when nothing. */
   readonly damage: readonly string[];
 }

@@ -18,7 +18,7 @@ import { type Ballast, isDiskFull } from "./ballast.ts";
 import type { LogEnd, LogHeader } from "./checkpoint_content.ts";
 import { listCheckpoints, logName, type ReadCheckpoints, readCheckpoints, snapshotName } from "./checkpoint_restore.ts";
 import { type FileSystem, systemFiles } from "./file_system.ts";
-import { missingSince, type Reached, ReachedMark } from "./reached_mark.ts";
+import { missingSince, ReachedMark } from "./reached_mark.ts";
 import { frameRecord } from "./record_frame.ts";
 
 /**
@@ -104,22 +104,29 @@ class CheckpointFiles implements CheckpointStore {
     const missing = missingSince(reached, mark);
     const lost = mark && (!reached || compareGenerations(mark.generation, reached.generation) > 0) ? mark.generation : undefined;
     const complete = read.complete && !missing;
+    // The process before ended between write and sync, or because a sync failed: the next one would succeed and write nothing.
+    const unsynced = (this.durability === "disk" && complete && reached && mark?.commit !== reached.commit) || undefined;
     if (complete && read.snapshot !== undefined) {
-      this.#continueLog(read, read.snapshot, mark);
+      this.#continueLog(read, read.snapshot, unsynced);
+      if (unsynced) this.#block("damaged", "its last records may not be on the disk and a snapshot is needed first");
       // Else a log that is cut before the next commit would look whole.
-      if (reached && !mark) this.#mark.write({ commit: reached.commit, generation: reached.generation });
+      else if (reached && !mark) this.#mark.write({ commit: reached.commit, generation: reached.generation });
     } else if (!complete) {
       // What is missing must stay visible until a snapshot has made a new beginning.
-      this.#blocked = new CheckpointError("damaged", `Cannot append to checkpoint of "${this.armor}": it is damaged and a snapshot is needed first`);
+      this.#block("damaged", "it is damaged and a snapshot is needed first");
     }
     const { snapshot, records, damage } = read;
     // Damage that was found says it already.
     const cut = missing && read.complete ? [reached ? `it ends at commit ${this.#commit}: ${missing}` : "its files are missing"] : [];
-    return { snapshot, records, complete, lost, damage: [...damage, ...cut] };
+    return { snapshot, records, complete, lost, unsynced, damage: [...damage, ...cut] };
+  }
+
+  #block(code: CheckpointError["code"], why: string, cause?: unknown): void {
+    this.#blocked = new CheckpointError(code, `Cannot append to checkpoint of "${this.armor}": ${why}`, { cause });
   }
 
   /** Cut what a crash left half written, and go on behind the last record. */
-  #continueLog(read: ReadCheckpoints, snapshot: Snapshot, mark: Reached | undefined): void {
+  #continueLog(read: ReadCheckpoints, snapshot: Snapshot, unsynced = false): void {
     const path = join(this.folder, logName(read.last));
     wrap(`Cannot open checkpoint log ${JSON.stringify(path)}`, () => {
       const descriptor = this.files.openSync(path, constants.O_RDWR | constants.O_APPEND);
@@ -130,8 +137,8 @@ class CheckpointFiles implements CheckpointStore {
         const generation = read.records.at(-1)?.generation ?? snapshot.generation;
         this.#write(log, this.#header(read.last, this.#commit, generation));
       }
-      // The process before may have died between write and sync, and what follows from its last commits leaves at once.
-      if (this.durability === "disk" && mark?.commit !== this.#commit) this.files.fdatasyncSync(descriptor);
+      // As the way back, should the next snapshot be damaged; good in all cases but that of a sync that failed.
+      if (unsynced) this.files.fdatasyncSync(descriptor);
     });
   }
 
@@ -170,7 +177,7 @@ class CheckpointFiles implements CheckpointStore {
       try {
         this.files.ftruncateSync(log.descriptor, log.bytes);
       } catch (cause) {
-        this.#blocked = new CheckpointError("write_failed", `Cannot append to checkpoint of "${this.armor}": its log ends in half a record`, { cause });
+        this.#block("write_failed", "its log ends in half a record", cause);
       }
       throw error;
     }

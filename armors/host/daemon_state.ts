@@ -62,8 +62,8 @@ export async function openDaemonState(machine: DaemonMachine, options: DaemonOpt
     diagnose: ({ op, element, code, error }) => machine.log(`${op} at ${element || "no element"}: ${code}: ${error instanceof Error ? error.stack : String(error)}`),
     ...(snapshot && { restored: { snapshot, records } }),
   });
-  // After damage the log goes on only behind a new snapshot.
-  if (!complete) kernel.needsSnapshot = true;
+  // After damage, or where a sync may have failed, the log goes on only behind a new snapshot.
+  if (!complete || restored.unsynced) kernel.needsSnapshot = true;
   hand.release();
   return { kernel, store, hand, life, first: snapshot === undefined, complete, damage, memory };
 }

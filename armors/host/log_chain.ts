@@ -19,9 +19,14 @@ export type LogState = {
   readonly base: number;
   /** Bytes at the front of the live file that were punched out: the file's own offset of `base`. */
   readonly hole: number;
-  /** A cut is under way: so many bytes, and by which means. */
-  readonly cutting: { readonly bytes: number; readonly means: CutMeans } | null;
+  /** A cut is under way. */
+  readonly cutting: Cutting | Turning | null;
 };
+
+/** So many bytes are taken off the front of the live file. */
+export type Cutting = { readonly bytes: number; readonly means: CutMeans };
+/** The live file, which has this inode, becomes an older one as a whole. */
+export type Turning = { readonly bytes: number; readonly means: "rename"; readonly inode: number };
 
 /** How bytes are taken off the front of a file that somebody writes to. */
 export type CutMeans = "collapse" | "punch";

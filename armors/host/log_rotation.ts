@@ -3,19 +3,19 @@
  * part of the live file is copied to NAME.1, then taken off the file's front by
  * `fallocate`: collapsed, or where the file system cannot do that, punched out.
  * (Copying and truncating loses what is written in between; renaming leaves the
- * program writing to the old file.)
+ * program writing to the old file: that is for the time before it starts.)
  *
  * A crash at any point leaves enough on disk for the next life to finish.
  *
  * @module
  */
-import { closeSync, constants, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { type FileHandle, open, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import type { LogLimits } from "../application.ts";
 import { systemCalls } from "./ffi.ts";
-import { type CutMeans, type LogState, olderFilesMax, readLogState, sizeOf, writeLogState } from "./log_chain.ts";
+import { type CutMeans, type Cutting, type LogState, olderFilesMax, readLogState, sizeOf, type Turning, writeLogState } from "./log_chain.ts";
 
 /** `fallocate` modes. */
 const keepSize = 1;
@@ -71,7 +71,7 @@ export async function rotate(path: string, limits: LogLimits, means: CutMeans, a
     await live.datasync();
     writeLogState(path, { ...state, cutting: { bytes, means } });
     if (limits.keep > 0) admit(path, limits.keep);
-    cut(live.fd, path, { ...state, cutting: { bytes, means } }, allocate);
+    cut(live.fd, path, state, { bytes, means }, allocate);
   } finally {
     await live.close();
   }
@@ -79,24 +79,45 @@ export async function rotate(path: string, limits: LogLimits, means: CutMeans, a
 }
 
 /**
- * Where nothing can be cut: rename a log that is too large before a program
- * opens it.
+ * While nobody writes to a log that is too large: rename it, however large it
+ * is. One with a hole at its front would bring the hole along: that is cut,
+ * where it can be.
+ *
+ * @throws If files cannot be written; nothing is lost then.
  */
 export function turnOver(path: string, limits: LogLimits): void {
   const size = sizeOf(path) ?? 0;
-  if (size <= limits.maxBytes) return;
   const { base, hole } = readLogState(path);
-  writeLogState(path, { base: base + size - hole, hole: 0, cutting: null });
-  if (limits.keep === 0) return rmSync(path);
+  const bytes = size < hole ? size : size - hole;
+  if (bytes <= limits.maxBytes) return;
+  const turning: Turning = { bytes, means: "rename", inode: inodeOf(path)! };
+  writeLogState(path, { base, hole, cutting: turning });
   renameSync(path, `${path}.1.new`);
-  admit(path, limits.keep);
+  finishTurn(path, limits, { base, hole }, turning);
+}
+
+/** There may be a new live file already: the inode tells whether the old one was moved. */
+function finishTurn(path: string, { keep }: LogLimits, { base, hole }: Pick<LogState, "base" | "hole">, { bytes, inode }: Turning): void {
+  if (inodeOf(path) === inode) return writeLogState(path, { base, hole, cutting: null });
+  if (keep === 0) rmSync(`${path}.1.new`, { force: true });
+  else if (inodeOf(`${path}.1.new`) === inode) admit(path, keep);
+  writeLogState(path, { base: base + bytes, hole: 0, cutting: null });
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 /** Finish a cut under which the armor died. */
 export async function finishCut(path: string, limits: LogLimits, allocate: Allocate = systemAllocate): Promise<LogState> {
   const state = readLogState(path);
-  if (!state.cutting) return state;
-  const { cutting: { bytes, means } } = state;
+  const { cutting } = state;
+  if (!cutting) return state;
+  if (cutting.means === "rename") {
+    finishTurn(path, limits, state, cutting);
+    return readLogState(path);
+  }
+  const { bytes, means } = cutting;
   const live = await open(path, "r+").catch(() => undefined);
   if (!live) {
     writeLogState(path, { ...state, cutting: null });
@@ -106,7 +127,7 @@ export async function finishCut(path: string, limits: LogLimits, allocate: Alloc
     const copied = sizeOf(`${path}.1.new`) === bytes;
     if (copied) admit(path, Math.max(1, limits.keep));
     // Punching again does no harm; collapsing again would take what is not copied.
-    if (copied || means === "punch" || state.hole > 0 || await beginsWith(live, `${path}.1`, bytes)) cut(live.fd, path, state, allocate);
+    if (copied || means === "punch" || state.hole > 0 || await beginsWith(live, `${path}.1`, bytes)) cut(live.fd, path, state, cutting, allocate);
     else writeLogState(path, { base: state.base + bytes, hole: 0, cutting: null });
   } finally {
     await live.close();
@@ -115,13 +136,11 @@ export async function finishCut(path: string, limits: LogLimits, allocate: Alloc
 }
 
 /** Take the part off and say where the file begins now. */
-function cut(file: number, path: string, state: LogState, allocate: Allocate): void {
-  const { base, hole, cutting } = state;
-  const { bytes, means } = cutting!;
+function cut(file: number, path: string, { base, hole }: Pick<LogState, "base" | "hole">, { bytes, means }: Cutting, allocate: Allocate): void {
   if (means === "collapse" && hole === 0 && allocate(file, collapseRange, 0, bytes)) {
     return writeLogState(path, { base: base + bytes, hole: 0, cutting: null });
   }
-  if (means === "collapse") writeLogState(path, { ...state, cutting: { bytes, means: "punch" } });
+  if (means === "collapse") writeLogState(path, { base, hole, cutting: { bytes, means: "punch" } });
   if (allocate(file, punchHole | keepSize, 0, hole + bytes)) {
     return writeLogState(path, { base: base + bytes, hole: hole + bytes, cutting: null });
   }

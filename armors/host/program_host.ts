@@ -94,6 +94,12 @@ type AdoptArgs = LaunchArgs & { readonly boot: string; readonly stopping: boolea
 /** Launch records kept of each instance. */
 const launchesKept = 10;
 
+/** Another launch of the instance runs. */
+type Running = { readonly ok: false; readonly code: "runs"; readonly number: number };
+
+/** Status of a program that could not be started. */
+const notStarted = 127;
+
 /** A group that does not die is asked again; it cannot be replaced before. */
 const killWithinMs = 5_000;
 
@@ -152,27 +158,38 @@ export function programHost(system: ProgramSystem): {
   const serve = ({ id, launch: number, application }: LaunchArgs, local: Local): Promise<void> =>
     system.serve(id, number, application, () => local("application.progress", { id, launch: number }));
 
+  /** What the machine refuses to one program, a full disk for example, is told as its end: the armor has others. */
+  const tryLaunch = async (args: LaunchArgs, local: Local, task: string): Promise<LaunchOutcome | string | Running> => {
+    const { id, launch: number, application } = args;
+    try {
+      await serve(args, local);
+      // A program of that name that does not belong here ends first: it may be another.
+      await sweeping.get(id);
+      const running = runningLaunch(system, id);
+      if (running !== undefined && running !== number) return { ok: false, code: "runs", number: running };
+      return await system.launch(id, number, application, task);
+    } catch (error) {
+      return { ok: false, code: "failed", reason: error instanceof Error ? error.message : String(error) };
+    }
+  };
+
   /** @param again The launch was ordered before: a record under its number is its own. */
   const start = async (args: LaunchArgs, local: Local, again: boolean): Promise<void> => {
     const { id, launch: number, application } = args;
-    await serve(args, local);
-    // A program of that name that does not belong here ends first: it may be another.
-    await sweeping.get(id);
-    const running = runningLaunch(system, id);
-    if (running !== undefined && running !== number) return local("program.taken", { id, launch: number, number: running, running: true });
     const task = taskOf(args);
-    const outcome = await system.launch(id, number, application, task);
+    const outcome = await tryLaunch(args, local, task);
     if (typeof outcome === "string") local("program.cannot", { id, launch: number, reason: outcome });
     else if (outcome.ok) {
       local("program.started", { id, launch: number, process: outcome.program });
       watch(args, outcome.program, local, false);
-    } else if (outcome.code === "exists" && !again && isOver(args)) {
+    } else if (outcome.code === "runs") local("program.taken", { id, launch: number, number: outcome.number, running: true });
+    else if (outcome.code === "exists" && !again && isOver(args)) {
       const newest = system.launches(id).at(-1) ?? number;
       const done = application.kind === "job" && isDone(system.record(id, newest), task);
       local("program.taken", { id, launch: number, number: newest, running: false, done });
     } else if (outcome.code === "exists") adopt({ ...args, boot: system.bootId(), stopping: false, graceMs: 0 }, local);
     else if (outcome.code === "refused") local("program.cannot", { id, launch: number, reason: outcome.reason });
-    else local("program.exited", { id, launch: number, status: 127, reason: outcome.reason });
+    else local("program.exited", { id, launch: number, status: notStarted, reason: outcome.reason });
   };
 
   /** Nothing comes of that launch any more. What a service leaves without an exit status is adopted, and restarted by policy. */
@@ -218,7 +235,7 @@ export function programHost(system: ProgramSystem): {
     }
     if (record === undefined) return void start(args, local, true);
     if (record.program === undefined) {
-      if (neverStarts(id, number)) return local("program.exited", { id, launch: number, status: 127, reason: "the launch shim ended before its program started" });
+      if (neverStarts(id, number)) return local("program.exited", { id, launch: number, status: notStarted, reason: "the launch shim ended before its program started" });
       // The shim is at work, or stopped.
       if (waitedMs < startWithinMs) clock.after(startLookMs, () => adopt(args, local, waitedMs + startLookMs));
       else void giveUp(args, local);
@@ -293,6 +310,7 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
   const logFolder = dirname(data.logs("any"));
   mkdirSync(logFolder, { recursive: true, mode: 0o700 });
   const logs = new LogKeeper(logFolder, systemClock, log);
+  void logs.finishCuts();
   let api: ApplicationApi | undefined;
   const run = followRunDir(data);
   let told = false;
@@ -345,7 +363,8 @@ export function programSystem(data: DataDir, log: (text: string) => void): Progr
       const around = surroundings(instance, application);
       if (typeof around === "string") return around;
       const logFile = data.log(application.name, instance);
-      logs.beforeStart(logFile, completeApplication(application).log);
+      // A number with a record may have a program, and that writes.
+      if (!readLaunchRecord(data.launch(instance, number))) await logs.beforeStart(logFile, completeApplication(application).log);
       pruneLaunches(data.launches(instance), launchesKept);
       return await launch({
         data,

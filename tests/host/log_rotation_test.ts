@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { appendFileSync, closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import { LogKeeper } from "../../armors/host/log_keeper.ts";
@@ -257,13 +257,13 @@ describe("where the file system can do neither", () => {
     const end = new AbortController();
     const reader = followLog(path, { lines: 2, follow: true, signal: end.signal });
     expect(Buffer.from((await reader.next()).value!).toString()).toBe(lines(4_998, 5_000));
-    keeper.beforeStart(path, limits);
+    await keeper.beforeStart(path, limits);
     appendFileSync(path, lines(5_000, 5_010));
     expect(Buffer.from((await reader.next()).value!).toString()).toBe(lines(5_000, 5_010));
     end.abort();
     await reader.return(undefined);
     expect(await wholeLog(path)).toBe(lines(0, 5_010));
-    keeper.beforeStart(path, limits);
+    await keeper.beforeStart(path, limits);
     expect(readdirSync(folder).sort()).toEqual(["x.log", "x.log.1", "x.log.state"]);
   });
 
@@ -272,6 +272,123 @@ describe("where the file system can do neither", () => {
     writeFileSync(path, Buffer.alloc(70_000));
     turnOver(path, { maxBytes: 65_536, keep: 0 });
     expect(existsSync(path)).toBe(false);
+  });
+});
+
+describe("a program that lives too short for a look", () => {
+  const limits = { maxBytes: 65_536, keep: 100 };
+  const dump = 30_000;
+  const appendLife = (path: string, number: number): void => appendFileSync(path, lines(number * dump, (number + 1) * dump));
+
+  test.each([["collapse", systemAllocate], ["punch", punchOnly], ["nothing", nothing]] as const)("has its log turned over at each start; no line is lost (%s)", async (_means, allocate) => {
+    const folder = temporary.folder();
+    const path = join(folder, "x.log");
+    const keeper = new LogKeeper(folder, idle, (text) => { throw new Error(text); }, allocate);
+    const lives = 20;
+    for (let life = 0; life < lives; life++) {
+      await keeper.beforeStart(path, limits);
+      expect(statSync(path, { throwIfNoEntry: false })?.size ?? 0).toBeLessThanOrEqual(limits.maxBytes);
+      appendLife(path, life);
+    }
+    expect(existsSync(`${path}.${lives - 1}`)).toBe(true);
+    expect(consecutive(filesOf(path))).toBe(lives * dump);
+    expect(consecutive(await wholeLog(path))).toBe(lives * dump);
+    await keeper.beforeStart(path, { ...limits, keep: 2 });
+    expect(readdirSync(folder).sort()).toEqual(["x.log.1", "x.log.2", "x.log.state"]);
+  });
+
+  test.each(folders)("after a life in which it was cut by %s too", async (means, place) => {
+    if (place === undefined) return;
+    const folder = mkdtempSync(join(place, "log-"));
+    const path = join(folder, "x.log");
+    const keeper = new LogKeeper(folder, idle, (text) => { throw new Error(text); }, means === "punch" ? punchOnly : systemAllocate);
+    const leave = keeper.keep(path, limits);
+    appendLife(path, 0);
+    await keeper.look();
+    leave();
+    for (let life = 1; life < 6; life++) {
+      await keeper.beforeStart(path, limits);
+      const { from, to } = logParts(path).at(-1)!;
+      expect(to - from).toBeLessThanOrEqual(limits.maxBytes);
+      appendLife(path, life);
+    }
+    expect(consecutive(filesOf(path))).toBe(6 * dump);
+    expect(await wholeLog(path)).toBe(lines(0, 6 * dump));
+  });
+
+  test("is started when a cut of its log that was under way is done", async () => {
+    const folder = temporary.folder();
+    const path = join(folder, "x.log");
+    const keeper = new LogKeeper(folder, idle, (text) => { throw new Error(text); });
+    appendLife(path, 0);
+    const leave = keeper.keep(path, limits);
+    const look = keeper.look();
+    leave();
+    await keeper.beforeStart(path, limits);
+    appendLife(path, 1);
+    await look;
+    expect(await wholeLog(path)).toBe(lines(0, 2 * dump));
+  });
+
+  // What the disk holds when the armor dies, or the disk is full, before the n-th change.
+  const stages: readonly (readonly [string, (path: string) => void])[] = [
+    ["it is moved", () => {}],
+    ["it is let in", (path) => renameSync(path, `${path}.1.new`)],
+    ["an older one is moved on", (path) => {
+      renameSync(path, `${path}.1.new`);
+      renameSync(`${path}.1`, `${path}.2`);
+    }],
+    ["the state is written", (path) => {
+      renameSync(`${path}.1`, `${path}.2`);
+      renameSync(path, `${path}.1`);
+    }],
+  ];
+  describe.each(stages)("a turn that ended before %s", (_what, change) => {
+    async function interrupted(): Promise<{ folder: string; path: string; keeper: LogKeeper }> {
+      const folder = temporary.folder();
+      const path = join(folder, "app", "x.log");
+      mkdirSync(join(folder, "app"));
+      const keeper = new LogKeeper(folder, idle, (text) => { throw new Error(text); });
+      appendLife(path, 0);
+      await keeper.beforeStart(path, limits);
+      appendLife(path, 1);
+      const { ino, size } = statSync(path);
+      writeLogState(path, { ...readLogState(path), cutting: { bytes: size, means: "rename", inode: ino } });
+      change(path);
+      return { folder, path, keeper };
+    }
+
+    test("is finished at the next start", async () => {
+      const { path, keeper } = await interrupted();
+      await keeper.beforeStart(path, limits);
+      expect(statSync(path, { throwIfNoEntry: false })?.size ?? 0).toBeLessThanOrEqual(limits.maxBytes);
+      appendLife(path, 2);
+      expect(await wholeLog(path)).toBe(lines(0, 3 * dump));
+    });
+
+    test("is finished in the next life of the armor, also if its program has ended for ever", async () => {
+      const { path, keeper } = await interrupted();
+      await keeper.finishCuts();
+      expect(await wholeLog(path)).toBe(lines(0, 2 * dump));
+    });
+
+    test("is finished while the next one writes", async () => {
+      const { path, keeper } = await interrupted();
+      appendLife(path, 2);
+      keeper.keep(path, { maxBytes: 10 * 1024 * 1024, keep: 9 });
+      await keeper.look();
+      expect(await wholeLog(path)).toBe(lines(0, 3 * dump));
+    });
+  });
+
+  test("a cut under which the armor died is finished though its program has ended", async () => {
+    const folder = temporary.folder();
+    const path = join(folder, "x.log");
+    appendLife(path, 0);
+    writeFileSync(`${path}.1.new`, readFileSync(path).subarray(0, cutBlockBytes));
+    writeLogState(path, { base: 0, hole: 0, cutting: { bytes: cutBlockBytes, means: "punch" } });
+    await new LogKeeper(folder, idle, (text) => { throw new Error(text); }).finishCuts();
+    expect(await wholeLog(path)).toBe(lines(0, dump));
   });
 });
 
@@ -314,6 +431,42 @@ describe("LogKeeper", () => {
     await keeper.look();
     expect(existsSync(`${path}.1`)).toBe(true);
     expect(await wholeLog(path)).toBe(lines(0, 20_000));
+  });
+
+  test("on a full disk, where it cannot be known what can be done, it says so, fails nobody, and tries again later", async () => {
+    const folder = temporary.folder();
+    const path = join(folder, "x.log");
+    const notes: string[] = [];
+    let nowMs = 0;
+    let full = true;
+    const keeper = new LogKeeper(folder, { ...idle, nowMs: () => nowMs }, (text) => notes.push(text), (...args) => {
+      if (full) throw new Error("ENOSPC: no space left on device");
+      return systemAllocate(...args);
+    });
+    const limits = { maxBytes: 65_536, keep: 9 };
+    writeFileSync(path, lines(0, 10_000));
+    expect(keeper.means).toBe("none");
+    keeper.keep(path, limits);
+    await keeper.look();
+    await keeper.look();
+    expect(notes).toEqual([`log ${path} is not rotated: ENOSPC: no space left on device`]);
+    full = false;
+    nowMs = 60_001;
+    await keeper.look();
+    expect(notes).toHaveLength(1);
+    expect(existsSync(`${path}.1`)).toBe(true);
+    expect(await wholeLog(path)).toBe(lines(0, 10_000));
+  });
+
+  test("a log that cannot be turned over is no reason not to start its program", async () => {
+    const folder = temporary.folder();
+    const path = join(folder, "x.log");
+    const notes: string[] = [];
+    writeFileSync(path, lines(0, 10_000));
+    mkdirSync(`${path}.state`);
+    await new LogKeeper(folder, idle, (text) => notes.push(text), nothing).beforeStart(path, { maxBytes: 65_536, keep: 1 });
+    expect(notes).toHaveLength(1);
+    expect(await wholeLog(path)).toBe(lines(0, 10_000));
   });
 
   test("a log that is not there is nobody's trouble", async () => {

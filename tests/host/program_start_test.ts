@@ -65,3 +65,18 @@ test.each(["program.launch", "program.adopt"])("%s: a shim at work is waited for
   again();
   expect(said).toEqual(["program.started"]);
 });
+
+test("a program that the machine cannot start has ended; it is not the armor's end", async () => {
+  const said: object[] = [];
+  const system: Partial<ProgramSystem> = {
+    launches: () => [],
+    serve: async () => {},
+    launch: async () => {
+      throw new Error("ENOSPC: no space left on device, write");
+    },
+  };
+  const args = { id: "web.0", launch: 3, application: {} };
+  programHost(system as ProgramSystem).command({ kind: "program.launch", args } as never, (op, payload) => void said.push({ op, ...payload }));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect(said).toEqual([{ op: "program.exited", id: "web.0", launch: 3, status: 127, reason: "ENOSPC: no space left on device, write" }]);
+});

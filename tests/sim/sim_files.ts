@@ -15,8 +15,11 @@ import type { SimProcess } from "./sim_processes.ts";
 /** Written longer ago than this it has reached the disk by itself. */
 const writebackMs = 5_000;
 
-/** A change from byte `at` on that a power loss may take back; `part`: all but a few of its bytes. */
-type Unsynced = { readonly atMs: number; undo(part: number): void; readonly at: number; readonly bytes: number };
+/**
+ * A change from byte `at` on that a power loss may take back; `part`: all but a few of its bytes. `dropped`: it could not
+ * be written, which was said once; it will never be.
+ */
+type Unsynced = { readonly atMs: number; undo(part: number): void; readonly at: number; readonly bytes: number; dropped?: boolean };
 
 /** One file. */
 export class SimFile {
@@ -65,6 +68,8 @@ export class SimFiles {
   syncMaxMs = 4;
   /** Nothing more can be written, but for what the ballast gives up. */
   full = false;
+  /** The next sync of a log fails. */
+  failsSync = false;
   /** Bytes that the ballast has given up; steps that it still can. */
   roomBytes = 0;
   ballastSteps = ballastSteps;
@@ -166,8 +171,9 @@ export class SimFiles {
   }
 
   #takeBack(all: readonly Unsynced[], nowMs: number): [] {
-    const recent = all.filter(({ atMs }) => nowMs - atMs <= writebackMs);
-    const kept = this.random.below(recent.length + 1);
+    const recent = all.filter(({ atMs, dropped }) => dropped === true || nowMs - atMs <= writebackMs);
+    const dropped = recent.findIndex((one) => one.dropped);
+    const kept = Math.min(this.random.below(recent.length + 1), dropped < 0 ? recent.length : dropped);
     const lost = recent.slice(kept);
     for (const [index, { undo, bytes }] of [...lost.entries()].reverse()) undo(index === 0 ? this.random.below(bytes + 1) : 0);
     return [];
@@ -235,15 +241,20 @@ class View implements FileSystem {
   fdatasync(descriptor: number, done: (error: NodeJS.ErrnoException | null) => void): void {
     const { file } = this.#file(descriptor);
     const written = new Set(file.unsynced);
+    const fails = this.files.failsSync;
+    this.files.failsSync = false;
     this.process.clock.after(1 + this.files.random.below(this.files.syncMaxMs), () => {
-      file.unsynced = file.unsynced.filter((one) => !written.has(one));
+      if (fails) for (const one of written) one.dropped = true;
+      file.unsynced = file.unsynced.filter((one) => one.dropped || !written.has(one));
       this.process.machine.clock.settled = true;
-      done(null);
+      done(fails ? error("EIO") : null);
     });
   }
 
   fdatasyncSync(descriptor: number): void {
-    if (this.process.alive) this.#file(descriptor).file.unsynced = [];
+    if (!this.process.alive) return;
+    const { file } = this.#file(descriptor);
+    file.unsynced = file.unsynced.filter(({ dropped }) => dropped);
   }
 
   fsyncSync(descriptor: number): void {

@@ -3,7 +3,9 @@ import { expect, test } from "bun:test";
 import type { CommitRecord, Snapshot } from "../../core/checkpoint.ts";
 import type { DurabilityClass } from "../../core/checkpoint_store.ts";
 import { seededRandom } from "../../core/random.ts";
+import { diskStatus } from "../../armors/host/hand_record.ts";
 import { SimClock } from "./sim_clock.ts";
+import { SimCluster } from "./sim_cluster.ts";
 import { SimDisk } from "./sim_disk.ts";
 import { SimMachine } from "./sim_processes.ts";
 
@@ -61,6 +63,64 @@ test("what was restored after a crash is not taken back by a power loss", () => 
     expect(start().restore().records.length).toBe(2);
   }
 });
+
+test("what a failed sync has dropped is in a snapshot before anything is built on it: the next sync succeeds and writes nothing", async () => {
+  for (const seed of seeds) {
+    const clock = new SimClock();
+    const machine = new SimMachine("m", clock, seededRandom(seed));
+    machine.boot();
+    const disk = new SimDisk(seededRandom(seed));
+    const start = (): ReturnType<SimDisk["store"]> => disk.store("x", "disk", machine.spawn("daemon", "daemon", 0, () => {}));
+    const store = start();
+    store.restore();
+    store.writeSnapshot(snapshot(0));
+    store.append([record(1), record(2)]);
+    disk.files.failsSync = true;
+    const synced = store.sync().then(() => "done", ({ code }) => code);
+    await clock.runUntil(clock.nowMs + 20);
+    expect(await synced).toBe("write_failed");
+    // A life that ends before its snapshot, and one that goes on; nothing is told of either before that.
+    for (let life = 0; life < 2; life++) expect(start().restore()).toMatchObject({ unsynced: true, complete: true });
+    const next = start();
+    expect(next.restore().records.length).toBe(2);
+    expect(() => next.append([record(3)])).toThrow("a snapshot is needed");
+    next.writeSnapshot(snapshot(2));
+    next.append([record(3)]);
+    const again = next.sync();
+    await clock.runUntil(clock.nowMs + 20);
+    await again;
+    machine.cut();
+    disk.losePower(clock.nowMs);
+    machine.boot();
+    const last = start().restore();
+    expect([last.complete, last.records.at(-1)?.commit]).toEqual([true, 3]);
+  }
+});
+
+test("a daemon whose sync fails loses nothing of what its next life tells, though the power goes then", async () => {
+  const cluster = new SimCluster({ seed: 3, nodes: 1 });
+  const [node] = cluster.nodes;
+  node!.powerOn();
+  await cluster.run(3_000);
+  const submit = async (name: string): Promise<void> => {
+    const application = { name, command: "steady", args: [], env: {}, directory: null, user: null, instances: 1, node: null, pin: false, kind: "service", singleton: false };
+    node!.daemon!.operate("application.submit", { application }, () => {});
+    await cluster.run(1_500);
+  };
+  const first = node!.daemon!.process;
+  node!.disk.files.failsSync = true;
+  await submit("one");
+  expect([first.alive, first.exit?.code]).toEqual([false, diskStatus]);
+  await submit("two");
+  const armor = node!.daemon!.kernel.armor;
+  const before = node!.daemon!.kernel.snapshot();
+  node!.powerOff();
+  node!.powerOn();
+  await cluster.run(3_000);
+  expect(node!.disk.restored.get(armor)).toMatchObject({ complete: true, damage: [] });
+  expect(node!.daemon!.kernel.snapshot().commit).toBeGreaterThanOrEqual(before.commit);
+  expect(cluster.violation).toBeUndefined();
+}, 30_000);
 
 test("what was not synced may be gone altogether, and is kept once it is old", async () => {
   const reached = await Promise.all(seeds.map((seed) => cut(seed, "process")));

@@ -94,7 +94,12 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "torn tail not cut",
-    changes: [{ file: "armors/host/checkpoint_file.ts", text: "      this.files.ftruncateSync(descriptor, log.bytes);\n      if (read", planted: "      if (read" }],
+    // Nearly every torn tail has a snapshot after it, and nothing is appended to it then: planted without that.
+    changes: [
+      { file: "armors/host/checkpoint_file.ts", text: "      this.files.ftruncateSync(descriptor, log.bytes);\n      if (read", planted: "      if (read" },
+      { file: "armors/host/checkpoint_file.ts", text: "      if (unsynced) this.#block(", planted: "      if (!reached) this.#block(" },
+      { file: "armors/host/daemon_state.ts", text: "!complete || restored.unsynced", planted: "!complete" },
+    ],
     rule: "restored equals committed",
     within: 12,
     nodes: 1,
@@ -171,7 +176,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "ordered before enough have stored it",
-    changes: [{ file: "armors/elements/application_table.ts", text: 'thread.payload["settled"] = thread.volatile.settled;', planted: 'thread.payload["settled"] = tableEntries(_state);' }],
+    changes: [{ file: "armors/elements/application_table.ts", text: 'thread.payload["settled"] = settled && settled.entries;', planted: 'thread.payload["settled"] = tableEntries(_state);' }],
     rule: "orders stored",
     within: 4,
     nodes: 3,
