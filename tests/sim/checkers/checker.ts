@@ -60,6 +60,7 @@ export const watchedOps: ReadonlySet<string> = new Set([
   "ftm.begin",
   "armor.install",
   "armor.remove",
+  "armor.forget",
   "view.update",
   "table.store",
   "membership.end",

@@ -1,7 +1,9 @@
 /**
  * Generations and epochs never go backwards: not in the lives of an armor on one
  * node, not in the orders that it obeys. A generation is not used again after a
- * part of its state was lost that others may have heard of.
+ * part of its state was lost that others may have heard of, and still know of:
+ * what is removed for good is forgotten by all, and a daemon that has lost that
+ * may start it once more, until it is told again.
  *
  * @module
  */
@@ -18,6 +20,9 @@ export function linesForward(fail: Fail): Checker {
   const obeyed = new Map<string, { readonly epoch: Epoch; readonly commit: number }[]>();
   const lineOf = ({ kernel, node }: Life): string => `${kernel.armor} ${generationText(kernel.generation)} of ${node.name}`;
   const last = new WeakMap<Life, number>();
+  const forget = (armor: string): void => {
+    for (const map of [newest, heard, obeyed]) for (const line of map.keys()) if (line.startsWith(`${armor} `)) map.delete(line);
+  };
   return {
     made: (life) => {
       const { kernel, node, store } = life;
@@ -42,6 +47,7 @@ export function linesForward(fail: Fail): Checker {
       if (life.store && life.node.identity?.cluster) heard.set(lineOf(life), Math.min(last.get(life)!, life.store.reached));
     },
     handling: (life, op, { payload }) => {
+      if (op === "armor.forget") return (payload["forget"] as readonly string[]).forEach(forget);
       const epoch = payload["epoch"] as Epoch | undefined;
       if (!epoch || op === "ftm.begin" || op === "table.commit") return;
       const line = lineOf(life);
