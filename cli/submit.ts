@@ -6,6 +6,7 @@
 import { resolve } from "node:path";
 import { ArmorError, UsageError } from "../core/errors.ts";
 import { type CommandDefinition, jsonDocument, printable } from "./command.ts";
+import { OutputClosedError } from "./terminal.ts";
 
 /** Has the applications of a file kept running. */
 export const submitCommand: CommandDefinition = {
@@ -32,12 +33,22 @@ export const submitCommand: CommandDefinition = {
     const { connectDaemon } = await import("./daemon_client.ts");
     const daemon = await connectDaemon(input, terminal);
     const done: { readonly name: string; readonly changed: boolean; readonly revision?: number | undefined }[] = [];
+    let heard = true;
+    // Nobody may read it any more; the rest is submitted all the same.
+    const tell = (text: string): void => {
+      try {
+        if (heard) terminal.out(text);
+      } catch (error) {
+        if (!(error instanceof OutputClosedError)) throw error;
+        heard = false;
+      }
+    };
     for (const application of applications) {
       const { name } = application;
       try {
         const { changed, revision } = await askOperation(daemon, { operation: "application.submit", application });
         done.push({ name, changed, ...(revision !== undefined && { revision }) });
-        if (!input.json) terminal.out(`${printable(acceptedText(name, changed, revision))}\n`);
+        if (!input.json) tell(`${printable(acceptedText(name, changed, revision))}\n`);
       } catch (error) {
         throw withProgress(error, done.map((one) => one.name), applications.length);
       }

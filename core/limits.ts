@@ -41,6 +41,9 @@ export const limits = {
   /** Room that a node holds back for recovery on a full disk, and how much of it is given up at a time. */
   ballastBytes: 4 * 1024 * 1024,
   ballastStepBytes: 128 * 1024,
+  /** Generations of an armor before it meets that of its next placement, and how many it may leave out at once. */
+  generationsPerPlacement: 2 ** 20,
+  generationJumpMax: 2 ** 12,
   /** Events a daemon keeps. */
   eventsMax: 10_000,
   /** Events in one message, and encoded bytes of one of them: so many together fit. */

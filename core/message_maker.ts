@@ -5,7 +5,7 @@
  * @module
  */
 import { CodecError, decode, encode } from "./codec.ts";
-import type { DataRecord } from "./data.ts";
+import type { Data, DataRecord } from "./data.ts";
 import type { EventRecord } from "./element.ts";
 import { ArmorError, OperationError } from "./errors.ts";
 import { type Generation, generationText } from "./generation.ts";
@@ -51,10 +51,22 @@ export class MessageMaker {
 
   /** @throws {ArmorError} If the message is not plain data, or too large. */
   prepare(message: Message): Prepared {
-    if (message.to === this.#armor) return { message, body: undefined };
+    if (message.to === this.#armor) {
+      this.checkKept(message);
+      return { message, body: undefined };
+    }
     const body = encode(message);
     if (body.length > limits.messageBytesMax) throw new OperationError("limit", `a message of ${body.length} bytes is too large`);
     return { message, body };
+  }
+
+  /**
+   * What stays here is written down all the same, in a commit, and deeper in it than in a message.
+   *
+   * @throws {ArmorError} If it cannot be.
+   */
+  checkKept(message: Message): void {
+    encode({ continuations: { "": { message } } } as unknown as Data);
   }
 
   /** What went wrong with a message here, at its next op. */

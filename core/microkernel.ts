@@ -319,6 +319,7 @@ export class Microkernel {
   #outgoing(segment: Segment, end: SegmentEnd, moved: Message): Prepared[] {
     const messages = segment.sends.map(({ ops, payload = {}, lane = "user", deadlineMs }) => this.#messages.make(ops, payload, lane, deadlineMs));
     if (end.kind === "hop") messages.unshift({ ...moved, ops: end.ops, to: end.ops[0]!.at!, hops: moved.hops + 1 });
+    if (end.kind === "blocked" || end.kind === "reconfigured") this.#messages.checkKept({ ...moved, ops: end.ops });
     messages.push(...this.#messages.notes(segment.events, this.#nowMs));
     return messages.map((message) => this.#messages.prepare(message));
   }

@@ -212,6 +212,7 @@ export class Segment {
         return true;
       },
       after: (name, delayMs, timerOp, payload = {}) => {
+        if (!Number.isFinite(delayMs)) throw new OperationError("limit", `a timer of "${element.name}" has no delay`);
         const key = `${element.name} ${name}`;
         if (!context.timers.get(key) && context.timers.size + this.timers.length >= context.timers.max) {
           throw new OperationError("limit", `"${context.self}" has too many timers`);

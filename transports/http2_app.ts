@@ -23,7 +23,7 @@ export type AppContext = Context<{ Bindings: AppBindings }>;
 export const bodyBytesMax = 1024 * 1024;
 
 /** Status of the codes that the operator's API answers with; any other code is ours to repair. */
-const statusOfCode = { usage: 400, refused: 409, unknown: 504, stale: 503 } as const;
+const statusOfCode = { usage: 400, absent: 404, refused: 409, unknown: 504, stale: 503 } as const;
 
 /**
  * An application without routes. Whatever fails is answered

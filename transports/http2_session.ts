@@ -11,6 +11,9 @@ import { connectionWindowBytes, describe, http2Settings, unref } from "./stream_
 import { serverName, type TlsIdentity } from "./tls_identity.ts";
 import { TransportError } from "./transport_error.ts";
 
+/** Silence after which the system asks whether the other machine is still there. */
+const keepAliveMs = 5_000;
+
 /** Where a server listens. */
 export type Address = HostPort | { readonly path: string };
 
@@ -125,6 +128,8 @@ function openSocket(address: Address, tls: TlsIdentity | undefined): Socket {
     rejectUnauthorized: true,
   });
   socket.setNoDelay(true);
+  // A stream that only listens would never hear that the other machine is gone.
+  socket.setKeepAlive(true, keepAliveMs);
   return socket;
 }
 

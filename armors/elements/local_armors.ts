@@ -232,8 +232,16 @@ export function localArmors(node: string, allowElements: boolean = false): Eleme
         const armor = thread.payload["armor"] as ArmorId;
         const kept = state[armor];
         if (!kept || kept.failed || thread.volatile.live[armor]?.state !== "recovering") return;
+        if (kept.role === "own") return thread.insert(op("membership.read"), op("armor.order-late-own"));
         tell(thread);
         return { ...state, [armor]: restart(thread, kept) };
+      },
+      // While its node was out of the cluster it may have been placed elsewhere, or removed and forgotten: what it would say once more would count again.
+      "armor.order-late-own": (state, thread) => {
+        const { armor, returning } = thread.payload as { armor: ArmorId; returning?: boolean };
+        if (returning === true) return thread.after(`order ${armor}`, orderWithinMs, "armor.order-late", { armor });
+        tell(thread);
+        return { ...state, [armor]: restart(thread, state[armor]!) };
       },
       // What made it fail may be gone: a full disk, a missing file.
       "armor.retry": (state, thread) => {

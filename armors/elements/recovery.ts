@@ -9,7 +9,7 @@ import type { Data, DataRecord } from "../../core/data.ts";
 import { type Element, element, type Thread } from "../../core/element.ts";
 import { OperationError } from "../../core/errors.ts";
 import { compareGenerations, type Epoch, type Generation } from "../../core/generation.ts";
-import { pauseAmongMany, timing } from "../../core/limits.ts";
+import { limits, pauseAmongMany, timing } from "../../core/limits.ts";
 import { type ArmorId, op } from "../../core/micro_operation.ts";
 import { daemonOf, executionOf, type Role } from "../shapes.ts";
 import { findArmor } from "./armor_names.ts";
@@ -34,8 +34,6 @@ type Table = { readonly [key: string]: Data };
 
 /** An order is repeated when nothing was heard of it for this long. */
 const repeatAfterMs = 3_000;
-/** An armor may count so many rewinds of its own before it meets the generation of its next placement. */
-const rewindsMax = 1_000;
 
 /** @param self The FTM's own node. */
 export function recovery(self: string): Element {
@@ -52,7 +50,7 @@ export function recovery(self: string): Element {
     // What is known of it may be older than what was ordered last.
     const newer = inPlace && last?.node === node && compareGenerations(last.generation, before.generation!) > 0 ? last : undefined;
     const placement = newer?.placement ?? (inPlace ? before.incarnation.placement : epoch.number * 2 ** 20 + number);
-    const generation = newer?.generation ?? (inPlace ? before.generation! : { epoch: epoch.number, node: epoch.node, counter: number * rewindsMax });
+    const generation = newer?.generation ?? (inPlace ? before.generation! : { epoch: epoch.number, node: epoch.node, counter: number * limits.generationsPerPlacement });
     const install: InstallOrder = { armor, role, placement, generation, begin: null, ...(reset && { reset }) };
     thread.send({
       ops: [op("epoch.guard", daemonOf(node)), op("armor.install", daemonOf(node))],

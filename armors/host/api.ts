@@ -89,11 +89,12 @@ function ndjson(events: EventStore, since: number, follow: boolean): Response {
   let stop: (() => void) | undefined;
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {
-      for (const event of events.since(since)) controller.enqueue(line(event));
+      const before = events.since(since);
+      for (const event of before) controller.enqueue(line(event));
       if (!follow) return controller.close();
       stop = events.follow((event) => {
         // A reader that does not read is dropped, or it would fill the memory.
-        if ((controller.desiredSize ?? 0) < -10_000) {
+        if ((controller.desiredSize ?? 0) < -10_000 - before.length) {
           stop?.();
           controller.error(new Error("reader too slow"));
         } else controller.enqueue(line(event));

@@ -5,6 +5,7 @@
  */
 import type { CheckpointStore, Restored } from "../../core/checkpoint_store.ts";
 import { compareGenerations, type Generation } from "../../core/generation.ts";
+import { limits } from "../../core/limits.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import type { ElementSet } from "../elements/element_source.ts";
 import { daemonOf } from "../shapes.ts";
@@ -33,7 +34,7 @@ export function openArmorState(kind: ArmorKind, machine: ArmorMachine, ordered: 
   const saved = restored?.records.at(-1)?.generation ?? restored?.snapshot?.generation;
   const complete = restored?.complete ?? true;
   const unsynced = store !== undefined && !machine.ranInThisBoot();
-  const { follows, generation } = restoredGeneration({ ordered, again, saved, lost: restored?.lost, complete, unsynced });
+  const { follows, generation } = restoredGeneration({ ordered, again, saved, lost: restored?.lost, complete, unsynced, jump: machine.random.below(limits.generationJumpMax) });
   const renewed = saved !== undefined && compareGenerations(saved, generation) !== 0;
   // It has written something before, and the power took it without a trace.
   const gone = again && unsynced && saved === undefined && complete;

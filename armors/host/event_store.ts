@@ -15,7 +15,10 @@ export type StoredEvent = { readonly seq: number; readonly origin?: string } & D
 /** Kept events, oldest first. */
 export class EventStore {
   #events: StoredEvent[] = [];
+  /** Of the file, kept or not. */
   #lines = 0;
+  /** The file ends in half a line, which must not take the next one with it. */
+  #torn = false;
   readonly #origins = new Set<string>();
   readonly #listeners = new Set<(event: StoredEvent) => void>();
 
@@ -26,14 +29,16 @@ export class EventStore {
     } catch {
       return;
     }
-    for (const line of text.split("\n")) {
+    const lines = text.split("\n");
+    this.#torn = lines.at(-1) !== "";
+    this.#lines = lines.length;
+    for (const line of lines) {
       try {
         if (line !== "") this.#take(JSON.parse(line) as StoredEvent);
       } catch {
         // a torn last line
       }
     }
-    this.#lines = this.#events.length;
   }
 
   /** Keep events that are not kept yet; tell those who follow. */
@@ -41,7 +46,10 @@ export class EventStore {
     const news = events.filter((event) => this.#take(event));
     if (news.length === 0) return;
     try {
-      appendFileSync(this.path, news.map((event) => `${JSON.stringify(event)}\n`).join(""), { mode: 0o600 });
+      const start = this.#torn ? "\n" : "";
+      this.#torn = true;
+      appendFileSync(this.path, start + news.map((event) => `${JSON.stringify(event)}\n`).join(""), { mode: 0o600 });
+      this.#torn = false;
       this.#lines += news.length;
       if (this.#lines > 2 * limits.eventsMax) this.#rewrite();
     } catch (error) {

@@ -21,6 +21,11 @@ export interface RestoreFacts {
   readonly complete: boolean;
   /** Commits are not synced, and the machine has restarted since: the end of the log may be gone without a trace. */
   readonly unsynced: boolean;
+  /**
+   * How many generations to leave out where nothing is left: how often it has begun anew nobody knows, if its daemon has
+   * forgotten it too. Drawn by chance.
+   */
+  readonly jump: number;
 }
 
 /** Decide; `follows`: from the checkpoint. */
@@ -32,12 +37,12 @@ export function restoredGeneration(facts: RestoreFacts): { readonly follows: boo
   return { follows, generation: used ? { ...lost, counter: lost.counter + 1 } : generation };
 }
 
-function decide({ ordered, again, saved, complete, unsynced }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
+function decide({ ordered, again, saved, complete, unsynced, jump }: RestoreFacts): { readonly follows: boolean; readonly generation: Generation } {
   // A daemon that orders an older one has forgotten what it ordered since.
   const follows = saved !== undefined && compareGenerations(saved, ordered) >= 0;
   // Something was there, perhaps of this very generation, and nothing of it can be read, or only what is older.
   const used = again || (saved === undefined && !complete);
-  if (!follows) return { follows, generation: used ? { ...ordered, counter: ordered.counter + 1 } : ordered };
+  if (!follows) return { follows, generation: used ? { ...ordered, counter: ordered.counter + 1 + jump } : ordered };
   // What was sent after the lost end would come again under the same numbers.
   return { follows, generation: complete && !unsynced ? saved : { ...saved, counter: saved.counter + 1 } };
 }

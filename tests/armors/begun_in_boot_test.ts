@@ -1,5 +1,6 @@
 /** After a loss of power the end of an unsynced log may be gone: also for an armor that died before it had begun anew. */
 import { expect, test } from "bun:test";
+import { limits } from "../../core/limits.ts";
 import { SimCluster } from "../sim/sim_cluster.ts";
 
 /** Lives of an execution armor that dies as soon as this is said in its first life after a loss of power. */
@@ -28,10 +29,13 @@ async function lives(moment: RegExp): Promise<string[]> {
   return made;
 }
 
+/** Of its first placement. */
+const first = limits.generationsPerPlacement;
+
 test("an armor that dies before it has begun after a loss of power takes a new generation in its next life too", async () => {
-  expect(await lives(/ execution@\S+ made /)).toEqual(["1000 anew", "1001 goes on", "1001 goes on"]);
+  expect(await lives(/ execution@\S+ made /)).toEqual([`${first} anew`, `${first + 1} goes on`, `${first + 1} goes on`]);
 });
 
 test("one that has registered under its new generation, and no more, goes on in its next life", async () => {
-  expect(await lives(/ local armor\.registered /)).toEqual(["1000 anew", "1001 goes on", "1001 goes on"]);
+  expect(await lives(/ local armor\.registered /)).toEqual([`${first} anew`, `${first + 1} goes on`, `${first + 1} goes on`]);
 });

@@ -199,3 +199,26 @@ test("an armor that is placed anew is told of under its new generation at once: 
   install(2, 2_000);
   expect(told.at(-1)).toEqual({ ...generation, counter: 2_000 });
 });
+
+test("an armor of one's own on a node that had left waits for the FTM: it may have been placed elsewhere, or removed, since", () => {
+  let returning = true;
+  const knows = element({ name: "knows", version: 1, state: {}, handlers: { "membership.read": (_state, thread) => void (thread.payload["returning"] = returning) } });
+  const kernel = new Microkernel({ armor: "daemon@a", generation, elements: [localArmors("a"), others, knows], random: seededRandom(1), eventSink: "daemon@b" });
+  let nowMs = 1_000;
+  const spawned = (milliseconds: number): unknown[] => {
+    const names: unknown[] = [];
+    for (const endMs = nowMs + milliseconds; nowMs < endMs; nowMs += 50) {
+      names.push(...kernel.step({ kind: "tick" }, nowMs).commands.filter(({ kind }) => kind === "armor.spawn").map(({ args }) => args["armor"]));
+    }
+    return names;
+  };
+  const local = (op: string, payload: object): void => void kernel.step({ kind: "local", op, payload: payload as { [field: string]: Data } }, nowMs);
+  kernel.step({ kind: "start", payload: {} }, nowMs);
+  for (const [armor, role] of [["mine", "own"], ["execution@a", "execution"]]) {
+    local("armor.install", { install: { armor, role, placement: 2, generation, begin: null } });
+    local("armor.gone", { armor, process: null, cause: "found dead" });
+  }
+  expect(spawned(3_000)).toEqual(["execution@a"]);
+  returning = false;
+  expect(spawned(1_000)).toEqual(["mine"]);
+});

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { decode } from "../../core/codec.ts";
 import type { Data } from "../../core/data.ts";
+import { limits } from "../../core/limits.ts";
 import type { Message } from "../../core/message.ts";
 import { Microkernel } from "../../core/microkernel.ts";
 import { seededRandom } from "../../core/random.ts";
@@ -124,6 +125,6 @@ test("a heartbeat armor that was ordered elsewhere and is found where it was get
   kernel.step({ kind: "start", payload: {} }, 1_000);
   expect(ordered("alive", "running", 1_000)).toBeUndefined();
   expect(ordered("alive", "recovering", 1_100)).toEqual({ to: "daemon@b", counter: 1_000 });
-  expect(ordered("suspect", "running", 5_000)).toEqual({ to: "daemon@c", counter: 2_000 });
-  expect(ordered("alive", "recovering", 6_000)).toEqual({ to: "daemon@b", counter: 3_000 });
+  expect(ordered("suspect", "running", 5_000)).toEqual({ to: "daemon@c", counter: 2 * limits.generationsPerPlacement });
+  expect(ordered("alive", "recovering", 6_000)).toEqual({ to: "daemon@b", counter: 3 * limits.generationsPerPlacement });
 });

@@ -79,6 +79,12 @@ describe("armor submit", () => {
     expect((await submit(full)).out).toBe('application "web" is there already, the same; nothing changed\napplication "backup" is there already, the same; nothing changed\n');
   });
 
+  test("submits all of them also where nobody reads on, as with grep -q", async () => {
+    writeFileSync(join(folder, "apps.toml"), full);
+    expect(await daemon.run(["submit", "apps.toml"], { directory: folder, closeAfter: 0 })).toMatchObject({ status: 0, error: "" });
+    expect(submitted()).toHaveLength(2);
+  });
+
   test("--json prints one document", async () => {
     expect(JSON.parse((await submit(full, "--json")).out)).toEqual({
       ok: true, applications: [{ name: "web", changed: true, revision: 1 }, { name: "backup", changed: true, revision: 1 }],

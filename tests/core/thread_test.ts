@@ -339,3 +339,44 @@ describe("timers", () => {
     expect(log(network)).toEqual(["t.note"]);
   });
 });
+
+describe("what cannot be written down fails, and nothing else with it", () => {
+  // As JSON from outside may hold it.
+  const odd = { __proto__: null, deep: Array.from({ length: 62 }).reduce<unknown>((inner) => [inner], 1) } as unknown as DataRecord;
+
+  test("in a message that an armor sends to itself", () => {
+    const network = one({ "t.start": (_, thread) => void thread.send({ ops: [op("t.next", "a")], payload: odd }), "t.next": write(), "t.after": write() });
+    network.local("a", "t.start");
+    network.local("a", "t.after");
+    network.advance(10);
+    expect(log(network)).toEqual(["t.after"]);
+    expect(network.diagnostics.length).toBe(1);
+  });
+
+  test("in a thread that waits", () => {
+    const network = one(
+      {
+        "t.start": (_, thread) => {
+          Object.assign(thread.payload, odd);
+          thread.block({ kind: "wait", timeoutMs: 100 });
+        },
+        "t.after": write(),
+      },
+      { blocking: ["t.start"] },
+    );
+    network.local("a", "t.start");
+    network.local("a", "t.after");
+    network.advance(1_000);
+    expect(log(network)).toEqual(["t.after"]);
+    expect(network.diagnostics.length).toBe(1);
+  });
+
+  test("a timer without a delay", () => {
+    const network = one({ "t.start": (_, thread) => thread.after("x", Number.NaN, "t.due"), "t.due": write(), "t.after": write() });
+    network.local("a", "t.start");
+    network.local("a", "t.after");
+    network.advance(1_000);
+    expect(log(network)).toEqual(["t.after"]);
+    expect(network.diagnostics).toMatchObject([{ diagnostic: { code: "limit" } }]);
+  });
+});

@@ -29,7 +29,7 @@ describe("restoredGeneration", () => {
     { name: "another line of state: anew", saved: { ...ordered, epoch: 2 }, complete: true, unsynced: false, follows: false, counter: 2 },
   ];
   test("a generation of which only the mark is left is not used again", () => {
-    const facts = { ordered, again: true, saved: undefined, complete: false, unsynced: false };
+    const facts = { ordered, again: true, saved: undefined, complete: false, unsynced: false, jump: 0 };
     const lost = (counter: number): unknown => restoredGeneration({ ...facts, lost: { ...ordered, counter } }).generation.counter;
     expect([lost(2), lost(3), lost(7)]).toEqual([3, 4, 8]);
     expect(restoredGeneration({ ...facts, saved: { ...ordered, counter: 4 }, lost: { ...ordered, counter: 5 } })).toEqual({ follows: true, generation: { ...ordered, counter: 6 } });
@@ -41,14 +41,21 @@ describe("restoredGeneration", () => {
 
   for (const { name, again = false, saved, complete, unsynced, follows, counter } of table) {
     test(name, () => {
-      expect(restoredGeneration({ ordered, again, saved, complete, unsynced })).toEqual({ follows, generation: { ...ordered, counter } });
+      expect(restoredGeneration({ ordered, again, saved, complete, unsynced, jump: 0 })).toEqual({ follows, generation: { ...ordered, counter } });
     });
   }
 });
 
+test("where nothing is left some generations are left out: it may have begun anew more often than anybody knows; where something is left, none", () => {
+  const facts = { ordered, again: true, saved: undefined, complete: false, unsynced: false, jump: 40 };
+  expect(restoredGeneration(facts).generation).toEqual({ ...ordered, counter: 43 });
+  expect(restoredGeneration({ ...facts, again: false, complete: true }).generation).toEqual(ordered);
+  expect(restoredGeneration({ ...facts, saved: ordered }).generation).toEqual({ ...ordered, counter: 3 });
+});
+
 test("an armor whose daemon has forgotten that it was placed since goes on from where it was", () => {
   const later = { epoch: 4, node: "n0", counter: 9 };
-  const facts = { ordered, again: false, saved: later, unsynced: false };
+  const facts = { ordered, again: false, saved: later, unsynced: false, jump: 0 };
   expect(restoredGeneration({ ...facts, complete: true })).toEqual({ follows: true, generation: later });
   expect(restoredGeneration({ ...facts, complete: false })).toEqual({ follows: true, generation: { ...later, counter: 10 } });
 });

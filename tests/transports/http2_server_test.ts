@@ -28,6 +28,9 @@ app.post("/v1/echo", async (context) => context.json({ got: await readJson(conte
 app.get("/v1/refused", () => {
   throw new ArmorError("refused", "Cannot do that");
 });
+app.get("/v1/absent", () => {
+  throw new ArmorError("absent", "there is no process of it");
+});
 app.get("/v1/broken", () => {
   throw new Error("inner workings");
 });
@@ -104,6 +107,7 @@ for (const [name, to] of [["TLS", overTls], ["a Unix socket", overUnix]] as cons
         expect(await answer.json()).toMatchObject({ ok: false, code });
       };
       await failure("/v1/refused", 409, "refused");
+      await failure("/v1/absent", 404, "absent");
       await failure("/v1/broken", 500, "internal");
       await failure("/v1/nothing", 404, "usage");
       await failure("/v1/stream", 404, "usage"); // a link is opened by POST

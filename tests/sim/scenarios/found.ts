@@ -128,5 +128,6 @@ export const scenarios: readonly Scenario[] = [
   { seed: 171254, pause: 100, found: "nothing in the armors: a daemon had synced a table and ended before the FTM had its answer; the checker counted only those that lived then" },
   { seed: 263367, found: "a job completed on a node that was to leave while it was being moved; that node waited for ever for it to run elsewhere" },
   { seed: 263249, found: "nothing in the armors: two nodes that were apart had each taken in others; what one side was asked about an application that only the other had was taken for the word of a majority" },
-  { seed: 174354, pause: 100, found: "nothing in the armors: one of one's own had been removed and forgotten by all, and a daemon that had lost that by damage started it once more, until it was told again" },
+  { seed: 174354, pause: 100, found: "an armor of one's own had been removed and forgotten by all; a daemon that had lost that by damage started it once more, in a generation that had been used" },
+  { seed: 174867, pause: 100, found: "an armor of one's own had been moved and removed while its node was out of the cluster; started again, it said once more what had been said, to those who had forgotten it" },
 ];
