@@ -31,6 +31,17 @@ test("what was synced and has rotted away since was stored all the same", () => 
   expect([stored(1, "whole", daemon(0, 0)), stored(0, "whole", daemon(0, 0))]).toEqual([true, false]);
 });
 
+test("what was synced when its daemon told of it is stored, though the node has lost its power before anybody heard", () => {
+  const copies = new TableCopies();
+  const life = daemon(0, 0) as unknown as { store: { reached: number; process: { machine: { on: boolean } } } };
+  copies.made(life as unknown as Life);
+  copies.stepped(life as unknown as Life, { commits: [{ commit: 1, set: { table_replica: { version } } }] } as unknown as Effects);
+  life.store.reached = 1;
+  copies.sent(life as unknown as Life);
+  life.store.process.machine.on = false;
+  expect(copies.reached("a", version)).toBe(true);
+});
+
 test("of a node without power, and of damaged files, nothing is unsynced: that says nothing", () => {
   expect([stored(1, "cut"), stored(1, "damaged")]).toEqual([false, false]);
 });

@@ -38,6 +38,7 @@ export function acknowledgedStored(fail: Fail): Checker {
 
   return {
     made: (life) => copies.made(life),
+    sent: (life) => copies.sent(life),
     stepped: (life, _event, effects) => {
       copies.stepped(life, effects);
       if (life.kernel.armor !== "ftm") return;

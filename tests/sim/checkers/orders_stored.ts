@@ -70,6 +70,7 @@ export function ordersStored(fail: Fail): Checker {
 
   return {
     made: (life) => copies.made(life),
+    sent: (life) => copies.sent(life),
     stepped: (life, _event, effects) => {
       copies.stepped(life, effects);
       if (life.kernel.armor !== "ftm") return;

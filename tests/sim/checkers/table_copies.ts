@@ -32,6 +32,11 @@ export class TableCopies {
     this.#copies.set(kernel.armor, { life, stored });
   }
 
+  /** A frame leaves: what it follows from is synced, and that at the latest is when others hear of it. */
+  sent({ kernel }: Life): void {
+    if (kernel.armor.startsWith("daemon@")) this.#sync(kernel.armor);
+  }
+
   stepped({ kernel, node }: Life, { commits }: Effects): void {
     for (const { commit, set } of commits) {
       const version = set?.["table_replica"]?.["version"] as TableVersion | undefined;
