@@ -104,7 +104,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     within: 12,
     nodes: 1,
     kinds: ["power-cut", "slow-disk", "crash-daemon"],
-    pauseMs: 500,
+    pauseMs: 250,
   },
   {
     name: "lost tail taken for complete",
@@ -124,8 +124,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     rule: "promises kept",
     within: 24,
     nodes: 3,
-    kinds: ["one-way", "pause-armor"],
-    pauseMs: 1_000,
+    kinds: ["one-way", "pause-armor", "isolate"],
+    pauseMs: 500,
   },
   {
     name: "promise not stored",
