@@ -144,7 +144,8 @@ export class Workload {
       // Alone, an answer that nothing had to be changed speaks of that side only.
       const changed = aloneIn === 0 || !answer?.ok || answer.changed;
       if (done !== false && changed) kept.acknowledged.note({ operation, done, revision: answer?.ok ? answer.revision : undefined, aloneIn });
-      else if (aloneIn === 0 && answer && !answer.ok && answer.error.startsWith("there is no application")) kept.acknowledged.noteAbsent();
+      // What was refused a moment before the other side's table was taken in speaks of that side only, too.
+      else if (aloneIn + askedAloneIn === 0 && answer && !answer.ok && answer.error.startsWith("there is no application")) kept.acknowledged.noteAbsent();
       const more = ["application.stop", "application.start", "application.restart", "application.remove", "application.submit"];
       // What was refused or lost is often repeated.
       const again = done !== true && plan.below(2) === 0;

@@ -131,4 +131,5 @@ export const scenarios: readonly Scenario[] = [
   { seed: 174354, pause: 100, found: "an armor of one's own had been removed and forgotten by all; a daemon that had lost that by damage started it once more, in a generation that had been used" },
   { seed: 174867, pause: 100, found: "an armor of one's own had been moved and removed while its node was out of the cluster; started again, it said once more what had been said, to those who had forgotten it" },
   { seed: 265033, found: "nothing in the armors: a daemon had synced a table and told of it, and its node lost power before the FTM heard; the checker counted only what it had seen by then" },
+  { seed: 176720, pause: 100, found: "nothing in the armors: one of two nodes that were apart refused something, and took in the other's table before its operator had the answer" },
 ];
